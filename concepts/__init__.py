@@ -1,0 +1,4 @@
+"""The model's insides: model loading, concept sources, activations, CAVs, TCAV.
+
+The only room that imports torch.
+"""

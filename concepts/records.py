@@ -1,0 +1,157 @@
+"""Records: what the concept stage is asked and what it answers. Data only; no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+ConceptVerdict = Literal["drives", "opposes", "no_effect_shown", "not_learnt"]
+
+
+@dataclass(frozen=True, slots=True)
+class InputFormat:
+    """How an image file becomes a tensor: size (height, width) in pixels, channels, per-channel mean and std."""
+
+    size: tuple[int, int]
+    channels: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """A model as configured. ``factory`` is "package.module:function" (None for a .pt2 archive)."""
+
+    weights: Path
+    factory: str | None
+    sha256: str | None
+    layers: tuple[str, ...]
+    outputs: tuple[str, ...]
+    input: InputFormat
+    output: str | int | None = None  # which head of a multi-output model
+    pooling: Literal["flatten", "mean", "class_token"] = "flatten"
+
+
+@dataclass(frozen=True, slots=True)
+class ConceptSpec:
+    """One concept; exactly one source: folder, where (rows of the log), transform (a named function).
+
+    ``relative_to``: names of the concepts it is tested against (Kim et al. 2018, section 3.6),
+    else random negatives.
+    """
+
+    name: str
+    folder: Path | None = None
+    where: Mapping[str, str] | None = None
+    transform: str | None = None
+    relative_to: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LogImages:
+    """The log's rows as the concept stage sees them; all lists have one entry a row.
+
+    ``files`` are paths relative to ``root``; ``labels`` class names; ``attributes`` the slicing
+    attributes' values as text (bands applied), None where missing.
+    """
+
+    root: Path
+    files: tuple[str, ...]
+    labels: tuple[str | None, ...]
+    attributes: Mapping[str, tuple[str | None, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class ConceptStageSpec:
+    """Everything that the concept stage is asked."""
+
+    model: ModelSpec
+    concepts: tuple[ConceptSpec, ...]
+    classes: tuple[str, ...]
+    random: Path | None
+    pseudo_concepts: int
+    confidence: float
+    resamples: int
+    seed: int
+    log: LogImages | None
+    slices: tuple[tuple[tuple[str, str | None], ...], ...] = ()  # slices to score separately
+    minimum_images: int = 20
+    cav: Literal["ridge", "logistic", "mean_difference", "pattern"] = "ridge"
+    cache: Path | None = None
+    recorded: Path | None = None  # activations and gradients logged elsewhere
+
+
+@dataclass(frozen=True, slots=True)
+class Cav:
+    """Held-out quality of a concept's activation vectors at one layer.
+
+    ``auc`` with its interval; ``auc_null`` the (confidence) quantile of the pseudo-concepts' AUC that it
+    must exceed; ``stability`` the mean cosine across resamples of the concept set.
+    """
+
+    accuracy: float | None
+    auc: float | None
+    auc_low: float | None
+    auc_high: float | None
+    auc_null: float | None
+    stability: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ConceptResult:
+    """One concept x class x layer (x slice; empty: all images of the class).
+
+    ``score`` is the sign count (share of images whose logit derivative along the CAV is positive,
+    zeros apart), ``low``/``high`` its interval; ``effect`` the mean logit derivative along the CAV,
+    scaled to the distance concept minus negatives along it (logits), from which ``p_value``,
+    ``p_adjusted`` (max-T over the family) and the verdict are read.
+    """
+
+    concept: str
+    klass: str
+    layer: str
+    slice: tuple[tuple[str, str | None], ...]
+    score: float | None
+    low: float | None
+    high: float | None
+    effect: float | None
+    effect_low: float | None
+    effect_high: float | None
+    p_value: float | None
+    p_adjusted: float | None
+    smooth: float | None
+    magnitude: float | None
+    zero_gradients: int
+    images: int
+    cav: Cav
+    verdict: ConceptVerdict
+    undefined: str | None
+    null_effects: tuple[float, ...] = ()  # the pseudo-concepts' effects, sorted: drawn in the report
+    p_holm: float | None = None
+    p_bh: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConceptSet:
+    """A set of images as used: its name, source in words, number of images, one hash over all of them."""
+
+    name: str
+    source: str
+    images: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConceptStage:
+    """All that the concept stage found."""
+
+    results: tuple[ConceptResult, ...]
+    sets: tuple[ConceptSet, ...]
+    entanglement: Mapping[str, tuple[tuple[float, ...], ...]] = field(default_factory=dict)
+    weights_sha256: str | None = None
+    method: str = ""
+    set_size: int = 0
+    pseudo_concepts: int = 0
+    layers: Mapping[str, str] = field(default_factory=dict)  # layer -> "flattened 12544" and the like

@@ -1,0 +1,362 @@
+"""The evidence: the one machine-readable document that every report is rendered from.
+
+Its models, its JSON Schema, its canonical bytes and how it is read back. Nothing is computed here.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from reports.errors import EvidenceError
+
+SCHEMA_VERSION = "1.0"
+
+SliceValues = dict[str, str | None]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Number = Finite | None
+Outcome = Literal["meets", "fails", "cannot_tell", "not_enough_data", "not_tested"]
+VerdictOutcome = Literal["meets", "does_not_meet", "cannot_be_decided", "no_rule"]
+
+
+class Part(BaseModel):
+    """A part of the evidence: closed (no unknown key), immutable."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Subject(Part):
+    """What was audited. ``card`` holds the parts that only people can fill (model-card sections)."""
+
+    name: str
+    version: str = "not stated"
+    purpose: str = "not stated"
+    date: str | None = None
+    card: dict[str, str] = {}
+
+
+class Input(Part):
+    role: Literal["log", "configuration", "weights", "concept", "random", "baseline", "lock"]
+    path: str
+    sha256: str
+    rows: int | None = None
+
+
+class Plugin(Part):
+    group: str
+    name: str
+    version: str
+    sha256: str
+
+
+class Run(Part):
+    xaudit_version: str
+    seed: int
+    confidence: Finite
+    resamples: int
+    inputs: list[Input]
+    plugins: list[Plugin] = []
+    environment: dict[str, str]
+    command: str
+
+
+class Exclusion(Part):
+    reason: str
+    slice: SliceValues
+    rows: int
+
+
+class AttributeValue(Part):
+    value: str | None
+    n: int
+
+
+class AttributeData(Part):
+    name: str
+    kind: Literal["demographic", "acquisition", "other"]
+    missing: int
+    values: list[AttributeValue]
+    bands: list[Finite] | None = None
+
+
+class Association(Part):
+    """Two attributes that cannot be told apart, or nearly: Cramer's V near 1."""
+
+    attributes: tuple[str, str]
+    cramers_v: Finite
+    sentence: str
+
+
+class Data(Part):
+    rows: int
+    rows_used: int
+    excluded: list[Exclusion]
+    clusters: int | None
+    attributes: list[AttributeData]
+    task: Literal["binary", "multiclass", "multilabel", "detection"]
+    classes: list[str] = []
+    positive: str | None = None
+    threshold: Number = None
+    tie: Literal[">=", ">"] | None = None
+    cluster: str | None = None
+    collected: list[str] | None = None
+    associations: list[Association] = []
+    small_slices: list[Exclusion] = []
+
+
+class Counts(Part):
+    tp: int
+    fp: int
+    fn: int
+    tn: int
+
+
+class Limits(Part):
+    value: Number
+    low: Number
+    high: Number
+
+
+class Estimate(Part):
+    metric: str
+    value: Number
+    low: Number
+    high: Number
+    support: int
+    method: str
+    undefined: str | None = None
+    effective: Number = None
+    design_effect: Number = None
+    clusters: int | None = None
+
+
+class Disparity(Part):
+    metric: str
+    against: str
+    difference: Limits
+    ratio: Limits
+    p_value: Number
+    p_adjusted: Number
+    method: str
+    p_bh: Number = None
+    undefined: str | None = None
+    detectable_gap: Number = None
+
+
+class Simultaneous(Part):
+    metric: str
+    low: Number
+    high: Number
+    quantity: Literal["value", "difference", "ratio"] = "value"
+    against: str | None = None
+    level: Finite
+    method: str
+
+
+class SliceRecord(Part):
+    slice: SliceValues
+    klass: str | None = Field(alias="class")
+    n: int
+    clusters: int | None
+    counts: Counts | None
+    failed_predictions: int = 0
+    unlabelled: int = 0
+    estimates: list[Estimate]
+    disparities: list[Disparity] = []
+    simultaneous: list[Simultaneous] = []
+
+
+class Cav(Part):
+    accuracy: Number
+    auc: Number
+    stability: Number
+    auc_low: Number = None
+    auc_high: Number = None
+    auc_null: Number = None
+
+
+class ConceptRecord(Part):
+    concept: str
+    klass: str = Field(alias="class")
+    layer: str
+    slice: SliceValues
+    score: Number
+    low: Number
+    high: Number
+    effect: Limits
+    p_value: Number
+    p_adjusted: Number
+    p_holm: Number = None
+    p_bh: Number = None
+    smooth: Number = None
+    magnitude: Number = None
+    zero_gradients: int = 0
+    images: int
+    cav: Cav
+    verdict: Literal["drives", "opposes", "no_effect_shown", "not_learnt"]
+    undefined: str | None
+    null_effects: list[Finite] = []
+
+
+class ConceptSet(Part):
+    name: str
+    source: str
+    images: int
+    sha256: str
+
+
+class ConceptMethod(Part):
+    """How the concept tests were made: sets, sizes, layers, solver, in words and numbers."""
+
+    method: str
+    set_size: int
+    pseudo_concepts: int
+    layers: dict[str, str]
+    sets: list[ConceptSet]
+    entanglement: dict[str, list[list[Finite]]] = {}
+
+
+class Results(Part):
+    overall: list[SliceRecord]
+    slices: list[SliceRecord]
+    concepts: list[ConceptRecord] = []
+    concept_method: ConceptMethod | None = None
+
+
+class Rule(Part):
+    """A rule of the release policy as read, with its one-sentence wording."""
+
+    id: str
+    kind: Literal["floor", "ceiling", "gap", "ratio", "missing_predictions", "concept"]
+    metric: str | None = None
+    limit: Number = None
+    against: str | None = None
+    attributes: list[str] = []
+    intersections: list[list[str]] = []
+    overall: bool = False
+    classes: list[str] | None = None
+    include_missing: bool = False
+    concept: str | None = None
+    must_not_drive: list[str] = []
+    sentence: str
+
+
+class Policy(Part):
+    sha256: str | None
+    rules: list[Rule]
+    family: int = 0
+    minimum: str = ""
+    lock: dict[str, str] | None = None
+
+
+class Finding(Part):
+    """One rule applied to one slice (and class, or concept and layer)."""
+
+    rule: str
+    kind: str
+    slice: SliceValues
+    klass: str | None = Field(alias="class")
+    metric: str | None
+    concept: str | None = None
+    layer: str | None = None
+    against: str | None = None
+    limit: Number
+    value: Number
+    low: Number
+    high: Number
+    interval: str
+    level: Number
+    outcome: Outcome
+    support: int | None = None
+    needed_n: int | None = None
+    needed_clusters: int | None = None
+    reason: str | None = None
+
+
+class Verdict(Part):
+    outcome: VerdictOutcome
+    meets: int
+    fails: int
+    cannot_tell: int
+    not_enough_data: int
+    not_tested: int
+    sentence: str = ""
+
+
+class Limitation(Part):
+    what: str
+    who: str
+    size: str
+    how_known: str
+    what_to_do: str
+
+
+class Method(Part):
+    """The statistics box: plain sentences, each with its statistic after it."""
+
+    sentences: list[str] = []
+
+
+class ReportOptions(Part):
+    """What the renderers need of the configuration, so that evidence alone renders the same documents."""
+
+    formats: list[str] = ["html", "pdf"]
+    organisation: str | None = None
+    accent: str | None = None
+    paper: Literal["A4", "Letter"] = "A4"
+    language: str = "en"
+    logo: str | None = None  # data URI
+
+
+class Evidence(Part):
+    """One audit run: the canonical document."""
+
+    schema_version: str = SCHEMA_VERSION
+    subject: Subject
+    run: Run
+    data: Data
+    results: Results
+    policy: Policy
+    findings: list[Finding]
+    verdict: Verdict
+    limitations: list[Limitation] = []
+    method: Method = Method()
+    report: ReportOptions = ReportOptions()
+
+
+def to_bytes(evidence: Evidence) -> bytes:
+    """Canonical bytes: sorted keys, two-space indent, shortest floats, UTF-8, one final newline."""
+    document = evidence.model_dump(mode="json", by_alias=True)
+    text = json.dumps(document, ensure_ascii=False, sort_keys=True, indent=1, allow_nan=False)
+    return (text + "\n").encode("utf-8")
+
+
+def json_schema() -> dict[str, object]:
+    """JSON Schema (draft 2020-12) of the evidence document."""
+    schema = Evidence.model_json_schema(by_alias=True, mode="serialization")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def read_evidence(path: Path) -> Evidence:
+    """Read and validate an evidence document.
+
+    Raises
+    ------
+    EvidenceError
+        The file cannot be read, is not JSON, or does not follow the schema: one line that names the key.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise EvidenceError(f"Evidence '{path}' cannot be read: {error.strerror}.") from error
+    try:
+        return Evidence.model_validate_json(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(step) for step in first["loc"]) or "the document"
+        raise EvidenceError(
+            f"Evidence '{path}' does not follow schema {SCHEMA_VERSION}: at '{where}': {first['msg']}."
+        ) from error

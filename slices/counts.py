@@ -1,0 +1,195 @@
+"""Counts: the additive tables between the log and every statistic.
+
+Contract between the engine (which fills them) and the statistics (which read them).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slices.roles import Attribute, Task
+from slices.slicing import Slice
+
+TP, FP, FN, TN = range(4)
+
+
+@dataclass(frozen=True, slots=True)
+class CountTable:
+    """Additive counts per occupied cell of one block of columns.
+
+    Attributes
+    ----------
+    block : tuple of str
+        Attribute names, the order of ``codes``' columns.
+    codes : int32 array, shape (cells, len(block))
+        Value codes of each occupied cell (into the log's value lists).
+    outcome : int32 array, shape (cells,)
+        Outcome code (into the outcome space).
+    n : int64 array, shape (cells,)
+        Rows. Adding the tables of two parts of a log gives the table of the whole.
+    """
+
+    block: tuple[str, ...]
+    codes: NDArray[np.int32]
+    outcome: NDArray[np.int32]
+    n: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeSpace:
+    """What a counted row can be, and how outcome counts become confusion counts.
+
+    Attributes
+    ----------
+    task : binary | multiclass | multilabel | detection
+    classes : tuple
+        Classes that have their own one-vs-rest records: ``(None,)`` for binary and detection,
+        the K label classes for multi-class, the K values of the class column for multi-label.
+    strata : int
+        Leading axis of a slice's counts: K for multi-label (one 4-cell table a class), else 1.
+    cells : int
+        Outcomes per stratum: 4 (tp, fp, fn, tn) for binary, multi-label and detection;
+        ``K * (K + 1)`` for multi-class (label-major; predicted class, the last column is
+        "any prediction never seen as a label").
+    """
+
+    task: Task
+    classes: tuple[str | None, ...]
+    strata: int
+    cells: int
+
+    def confusion(self, cells: NDArray[np.generic]) -> NDArray[np.generic]:
+        """One-vs-rest confusion counts: (..., strata, cells) -> (..., classes, 4) in tp, fp, fn, tn order."""
+        if self.task != "multiclass":
+            return cells
+        k = len(self.classes)
+        matrix = cells.reshape(*cells.shape[:-2], k, k + 1)
+        tp = np.diagonal(matrix[..., :k], axis1=-2, axis2=-1)
+        fn = matrix.sum(-1) - tp
+        fp = matrix.sum(-2)[..., :k] - tp
+        tn = matrix.sum((-2, -1))[..., None] - tp - fn - fp
+        return np.stack([tp, fp, fn, tn], axis=-1)
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterPatterns:
+    """Distinct per-cluster count vectors with multiplicities (clusters with equal vectors are exchangeable).
+
+    Attributes
+    ----------
+    totals : float64 or int64 array, shape (patterns, 2, strata, cells)
+        Axis 1: inside the slice, outside it (its complement). Weighted logs: sums of weights.
+    multiplicity : int64 array, shape (patterns,)
+        Number of clusters with that vector; clusters with no counted row anywhere are left out,
+        clusters with none in this slice are kept (domain estimation keeps all clusters).
+    """
+
+    totals: NDArray[np.generic]
+    multiplicity: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class SliceCounts:
+    """All that the statistics need to know of one slice.
+
+    Attributes
+    ----------
+    inside, outside : int64 array, shape (strata, cells)
+        Rows in the slice; rows in its complement (outside it, all of its attributes present).
+        ``outside`` is all zero for the overall slice.
+    failed : int64 array, shape (strata, 2)
+        Rows in the slice whose prediction is missing, by label positive / negative
+        (multi-class: all in column 0). Not in ``inside``.
+    unlabelled : int
+        Rows in the slice whose label is missing. Not in ``inside``.
+    n : int
+        Counted rows in the slice (multi-label: distinct ids where ``id`` is given, else rows).
+    """
+
+    slice: Slice
+    inside: NDArray[np.int64]
+    outside: NDArray[np.int64]
+    failed: NDArray[np.int64]
+    unlabelled: int
+    n: int
+    clusters: int | None = None
+    weighted: WeightedCells | None = None
+    paired: PairedCells | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WeightedCells:
+    """Sums of weights and of squared weights; arrays shaped as ``inside`` / ``outside``."""
+
+    inside: NDArray[np.float64]
+    outside: NDArray[np.float64]
+    inside_squares: NDArray[np.float64]
+    outside_squares: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class PairedCells:
+    """Joint outcomes of the model and its baseline on the same rows.
+
+    Attributes
+    ----------
+    inside, outside : int64 array, shape (classes, 2, 2, 2)
+        [class, label positive?, model positive?, baseline positive?], index 1 = yes.
+    """
+
+    inside: NDArray[np.int64]
+    outside: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeSummary:
+    """One attribute as found in the log: values sorted as text (bands in order), with row counts."""
+
+    attribute: Attribute
+    values: tuple[tuple[str, int], ...]
+    missing: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """Rows that were not counted, or a slice not computed, with the reason. ``slice`` empty: the whole log."""
+
+    reason: str
+    slice: Slice
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """A file that was read: path as configured (relative), SHA-256 of its bytes, rows."""
+
+    path: str
+    sha256: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class CountedLog:
+    """A log after its one scan.
+
+    ``slices[0]`` is the overall slice; then by order, then by canonical key.
+    ``patterns(slice)`` gives the slice's cluster patterns; None where the log has no clusters
+    (multi-label logs with ``id`` have the image as cluster for pooled figures).
+    """
+
+    space: OutcomeSpace
+    slices: tuple[SliceCounts, ...]
+    attributes: tuple[AttributeSummary, ...]
+    exclusions: tuple[Exclusion, ...]
+    inputs: tuple[InputFile, ...]
+    rows: int
+    rows_used: int
+    clusters: int | None
+    positive: str | None
+    patterns: Callable[[Slice], ClusterPatterns] | None = None
+    joint: Callable[[tuple[str, ...]], CountTable] | None = None
+    small: tuple[Exclusion, ...] = field(default=())
