@@ -1,0 +1,143 @@
+"""Which estimates rest on too few data to be judged: the presentation standards for proportions.
+
+Belongs here: the rule that says "not enough data", with its reason. Does not: the
+verdict itself (a failure takes precedence over it) and the intervals of the report.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class PresentationRule:
+    """The limits of the standard, each configurable.
+
+    Attributes
+    ----------
+    minimum : int
+        Smallest denominator, and smallest effective denominator.
+    narrow, wide : float
+        Absolute widths of the 95% interval: up to ``narrow`` it is presented, from ``wide``
+        on it is not; in between the relative width decides.
+    relative : float
+        Largest width relative to the proportion.
+    degrees : int
+        Below so many degrees of freedom (clusters - 1) the standard asks for a statistician's review.
+    """
+
+    minimum: int = 30
+    narrow: float = 0.05
+    wide: float = 0.30
+    relative: float = 1.30
+    degrees: int = 8
+
+
+NCHS = PresentationRule()
+
+# The standard's interval is the two-sided 95% one, whatever confidence the report uses.
+STANDARD_CONFIDENCE = 0.95
+
+
+def korn_graubard_limits(
+    value: float, support: float, *, effective: float | None = None, degrees: float | None = None
+) -> tuple[float, float]:
+    """The standard's 95% limits: Clopper-Pearson, with Korn and Graubard's effective size where clustered.
+
+    Parameters
+    ----------
+    value : float
+        The proportion, in [0, 1].
+    support : float
+        Its denominator in rows, at least 1.
+    effective : float, optional
+        The denominator over the design effect; never counts for more than ``support``.
+    degrees : float, optional
+        Degrees of freedom of the variance estimate: contributing clusters - 1.
+
+    References
+    ----------
+    Korn & Graubard (1998), Survey Methodology 24, 193-201. Parker et al. (2017), appendix.
+    """
+    from scipy.special import betaincinv, stdtrit
+
+    tail = (1 - STANDARD_CONFIDENCE) / 2
+    size = support if effective is None else min(effective, support)
+    if degrees is not None and degrees >= 1 and support > 1:
+        ratio = stdtrit(support - 1, 1 - tail) / stdtrit(degrees, 1 - tail)
+        size = min(size * float(ratio) ** 2, support)
+    events = value * size
+    low = float(betaincinv(events, size - events + 1, tail)) if events > 0 else 0.0
+    high = float(betaincinv(events + 1, size - events, 1 - tail)) if events < size else 1.0
+    return low, high
+
+
+def proportion_shortfall(
+    value: float,
+    support: int,
+    *,
+    effective: float | None = None,
+    degrees: float | None = None,
+    limits: tuple[float, float] | None = None,
+    rule: PresentationRule = NCHS,
+) -> str | None:
+    """Why a proportion must not be judged, or None where it may be.
+
+    It passes where the proportion or its complement passes. The relative width of the larger
+    of the two is at most width / 0.5, so the relative rule never suppresses alone here; it is
+    computed all the same, since its limits are configurable.
+
+    Parameters
+    ----------
+    value : float
+        The proportion, in [0, 1]; 0 and 1 are judged by the size and the width alone, and
+        `proportion_review` asks for a second look.
+    support : int
+        The proportion's own denominator, in rows.
+    effective : float, optional
+        Denominator over the design effect (clusters, weights); None: simple random rows.
+    degrees : float, optional
+        Contributing clusters - 1, where the log has clusters.
+    limits : (low, high), optional
+        95% Clopper-Pearson or Korn-Graubard limits, if at hand; computed here if not.
+
+    Returns
+    -------
+    str or None
+        One sentence for the report.
+
+    References
+    ----------
+    Parker JD, Talih M, Malec DJ, et al. (2017), National Center for Health Statistics Data
+    Presentation Standards for Proportions, Vital and Health Statistics 2(175).
+    """
+    if support < rule.minimum:
+        return f"The denominator is {support}; {rule.minimum} are needed."
+    if effective is not None and effective < rule.minimum:
+        return f"The effective denominator is {effective:.1f} of {support}; {rule.minimum} are needed."
+    low, high = limits or korn_graubard_limits(value, support, effective=effective, degrees=degrees)
+    width = high - low
+    if width >= rule.wide:
+        return f"The exact 95% interval is {width:.2f} wide; less than {rule.wide:.2f} is needed."
+    if width > rule.narrow and width / max(value, 1 - value) > rule.relative:
+        return (
+            f"The exact 95% interval is {width / max(value, 1 - value):.0%} as wide as the proportion and "
+            f"its complement; at most {rule.relative:.0%} is allowed."
+        )
+    if degrees is not None and degrees < rule.degrees:
+        return f"{degrees + 1:.0f} clusters contribute to the denominator; {rule.degrees + 1} are needed."
+    return None
+
+
+def proportion_review(value: float) -> str | None:
+    """The standard's request for a statistician's look at a proportion without events, or of events only."""
+    if value in (0, 1):
+        return f"The estimate is exactly {value:.0f}: the standard asks that a statistician reviews it."
+    return None
+
+
+def support_shortfall(support: float, *, minimum: int = NCHS.minimum, what: str = "support") -> str | None:
+    """Why a metric that is no proportion (F1, MCC, AUROC) must not be judged: below a stated support."""
+    if support < minimum:
+        return f"The {what} is {support:g}; {minimum} are needed."
+    return None

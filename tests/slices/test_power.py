@@ -1,0 +1,174 @@
+"""Power and needed rows, against simulation, brute force and statsmodels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from statsmodels.stats.power import normal_power_het
+from statsmodels.stats.proportion import power_proportions_2indep, proportion_confint
+
+from slices.power import Arm, decision_power, detectable_gap, needed_units, standard_error
+
+
+def brute_power(
+    added: int, events: int, present: int, value: float, floor: float, alphas: tuple[float, float]
+) -> float:
+    from scipy.stats import binom
+
+    total = 0.0
+    for new in range(added + 1):
+        low, _ = proportion_confint(events + new, present + added, alpha=alphas[0], method="beta")
+        _, high = proportion_confint(events + new, present + added, alpha=alphas[1], method="beta")
+        if low >= floor or high < floor:
+            total += binom.pmf(new, added, value)
+    return total
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(5, 40), st.integers(0, 60), st.floats(0.05, 0.95), st.data())
+def test_decision_power_is_the_sum_over_every_outcome(
+    present: int, added: int, floor: float, data: st.DataObject
+) -> None:
+    events = data.draw(st.integers(0, present))
+    value = events / present
+    got = decision_power(np.asarray([added]), value, floor, present, 0.05, 0.01)[0]
+    assert got == pytest.approx(brute_power(added, events, present, value, floor, (0.05, 0.01)), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("rule", "limit", "value", "units"),
+    [("at_least", 0.85, 0.90, 100), ("at_least", 0.85, 0.80, 120), ("at_most", 0.10, 0.05, 80)],
+)
+def test_needed_units_is_the_smallest_that_decides(rule: str, limit: float, value: float, units: int) -> None:
+    needed = needed_units(rule, limit, Arm(value, units), simultaneous=0.999)  # type: ignore[arg-type]
+    assert needed.units is not None
+    rng = np.random.default_rng(3)
+
+    def simulated(added: int) -> float:
+        counts = round(value * units) + rng.binomial(added, value, 20_000)
+        low, _ = proportion_confint(counts, units + added, alpha=0.05, method="beta")
+        _, high = proportion_confint(counts, units + added, alpha=0.05, method="beta")
+        low_all, high_all = proportion_confint(counts, units + added, alpha=0.001, method="beta")
+        if rule == "at_least":
+            return float(np.mean((low >= limit) | (high_all < limit)))
+        return float(np.mean((high <= limit) | (low_all > limit)))
+
+    # Exact power is a saw: the smallest sufficient number may overshoot, one row fewer falls short.
+    assert simulated(needed.units) >= 0.795
+    assert simulated(needed.units - 1) < 0.805
+
+
+def test_design_effect_scales_rows_and_clusters() -> None:
+    alone = needed_units("at_least", 0.85, Arm(0.9, 100))
+    clustered = needed_units("at_least", 0.85, Arm(0.9, 400, effective=100, clusters=80))
+    assert alone.units is not None
+    assert clustered.units == 4 * alone.units
+    assert clustered.clusters == -(-clustered.units // 5)
+
+
+def test_estimate_on_the_limit_needs_no_number() -> None:
+    reason = "The estimate lies on the limit: no number of rows decides."
+    assert needed_units("at_least", 0.9, Arm(0.9, 100)).reason == reason
+    assert needed_units("gap_at_most", 0.25, Arm(0.75, 100), Arm(0.5, 100)).reason == reason
+    assert needed_units("ratio_at_least", 0.5, Arm(0.25, 100), Arm(0.5, 100)).units is None
+    assert needed_units("at_least", 0.9, Arm(0.9, 100, se=0.1)).units is None
+
+
+def test_reasons() -> None:
+    assert needed_units("ratio_at_least", 0.8, Arm(0.0, 50), Arm(0.5, 50)).reason == (
+        "A ratio with a rate of zero has no logarithm to plan on."
+    )
+    assert needed_units("gap_at_most", 0.1, Arm(1.0, 50), Arm(1.0, 50)).reason == (
+        "Both estimates are at the end of their range: no spread to plan on."
+    )
+    assert (
+        needed_units("at_least", 0.5, Arm(0.5000001, 50)).reason
+        == "More than 100,000,000 rows would be needed."
+    )
+    assert (
+        needed_units("at_least", 0.5, Arm(0.6, 50, se=0.0)).reason == "The estimate has no spread to plan on."
+    )
+    with pytest.raises(ValueError, match="compares two arms, outside is None: give the comparator"):
+        needed_units("gap_at_most", 0.1, Arm(0.5, 10))
+
+
+@pytest.mark.parametrize(("first", "second", "limit"), [(0.90, 0.88, 0.05), (0.80, 0.90, 0.05)])
+def test_gap_by_simulation(first: float, second: float, limit: float) -> None:
+    inside, outside = Arm(first, 200), Arm(second, 5000)
+    needed = needed_units("gap_at_most", limit, inside, outside)
+    assert needed.units is not None
+    assert not needed.comparator_grows
+    rng = np.random.default_rng(5)
+    total = 200 + needed.units
+    one = (first * 200 + rng.binomial(needed.units, first, 40_000)) / total
+    se = np.sqrt(one * (1 - one) / total + second * (1 - second) / 5000)
+    low, high = one - second - 1.96 * se, one - second + 1.96 * se
+    decided = ((low >= -limit) & (high <= limit)) | (low > limit) | (high < -limit)
+    assert np.mean(decided) == pytest.approx(0.80, abs=0.035)
+
+
+def test_ratio_by_simulation() -> None:
+    needed = needed_units("ratio_at_least", 0.8, Arm(0.45, 100), Arm(0.5, 4000))
+    assert needed.units is not None
+    rng = np.random.default_rng(7)
+    total = 100 + needed.units
+    one = (45 + rng.binomial(needed.units, 0.45, 40_000)) / total
+    se = np.sqrt((1 - one) / one / total + 1 / 4000)
+    assert np.mean(np.log(one / 0.5) - 1.96 * se >= np.log(0.8)) == pytest.approx(0.80, abs=0.035)
+
+
+def test_a_small_comparator_must_grow_too() -> None:
+    needed = needed_units("gap_at_most", 0.05, Arm(0.90, 1000), Arm(0.89, 60))
+    assert needed.comparator_grows
+    assert needed.units is not None
+
+
+def test_other_metrics_use_their_standard_error() -> None:
+    # Distance 0.05, unit variance 1: with all rows new, n = ((1.96 + .8416) / .05)^2 = 3140.
+    needed = needed_units("at_least", 0.80, Arm(0.85, 100, se=0.1))
+    assert needed.units is not None
+    assert 2700 < 100 + needed.units < 3140
+    assert standard_error(0.8 - 1.959964 * 0.1, 0.8 + 1.959964 * 0.1, 0.95) == pytest.approx(0.1, abs=1e-7)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(40, 3000), st.integers(40, 3000), st.floats(0.1, 0.9), st.sampled_from([0.95, 0.99, 0.9999])
+)
+def test_detectable_gap_against_statsmodels(n1: int, n0: int, rate: float, confidence: float) -> None:
+    gap = detectable_gap(Arm(0.5, n1), Arm(rate, n0), confidence=confidence)
+    if gap is None:
+        return
+    powers = [
+        power_proportions_2indep(
+            direction * gap, rate, n1, ratio=n0 / n1, alpha=(1 - confidence) / 2, alternative=side
+        ).power
+        for direction, side in ((1, "larger"), (-1, "smaller"))
+        if 0 < rate + direction * gap < 1
+    ]
+    assert min(powers, default=0.8) == pytest.approx(0.8, abs=1e-6)
+
+
+def test_detectable_gap_of_other_metrics_against_statsmodels() -> None:
+    gap = detectable_gap(Arm(0.8, 100, se=0.03), Arm(0.8, 900, se=0.01))
+    assert gap is not None
+    power = normal_power_het(gap, 1, 0.025, std_null=np.hypot(0.03, 0.01), alternative="larger")
+    assert power == pytest.approx(0.8, abs=1e-9)
+
+
+def test_nothing_detectable() -> None:
+    assert detectable_gap(Arm(0.5, 2), Arm(0.5, 1000)) is None
+    assert detectable_gap(Arm(0.5, 0), Arm(0.5, 1000)) is None
+
+
+@settings(deadline=None)
+@given(st.floats(0.05, 0.95), st.integers(30, 400))
+def test_more_rows_detect_smaller_gaps(rate: float, units: int) -> None:
+    small = detectable_gap(Arm(rate, units), Arm(rate, 1000))
+    large = detectable_gap(Arm(rate, 2 * units), Arm(rate, 1000))
+    if small is not None:
+        assert large is not None
+        # Where the smaller log could see one direction only, the larger one may see both.
+        assert large <= small or rate - large >= -1e-9
