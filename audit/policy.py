@@ -1,0 +1,497 @@
+"""The policy: findings with their five outcomes, and the verdict.
+
+*Fails* is read from the simultaneous interval of the rule family, since many looks raise
+false alarms; *meets* from the pointwise one, since release needs every slice to meet, an
+intersection-union test, which needs no correction (Berger 1982, Technometrics 24, 295-300).
+A failure takes precedence over the small-slice rule, and that over everything else.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from audit.config import Policy, Rule
+from audit.metric_names import PROPORTIONS
+from audit.targets import RuleKind, Target, kind_of, quantity
+from audit.wording import concept_reason, interval_reason, needed_reason
+from concepts.records import ConceptResult, ConceptStage
+from slices.counts import CountedLog, SliceCounts
+from slices.power import Arm, Needed, needed_units, standard_error
+from slices.presentation import proportion_shortfall, support_shortfall
+from slices.records import Disparity, Estimate, Simultaneous, SliceRecord
+from slices.slicing import OVERALL, Slice
+
+Outcome = Literal["meets", "fails", "cannot_tell", "not_enough_data", "not_tested"]
+VerdictOutcome = Literal["meets", "does_not_meet", "cannot_be_decided", "no_rule"]
+Side = Literal["right", "wrong", "across"]
+
+EXIT_CODES: Mapping[str, int] = {"meets": 0, "no_rule": 0, "does_not_meet": 1, "cannot_be_decided": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One finding, in this room's terms; ``audit.assemble`` writes it into the evidence."""
+
+    rule: str
+    kind: RuleKind
+    slice: Slice
+    klass: str | None
+    metric: str | None
+    against: str | None
+    limit: float | None
+    value: float | None
+    low: float | None
+    high: float | None
+    interval: str
+    level: float | None
+    outcome: Outcome
+    reason: str
+    concept: str | None = None
+    layer: str | None = None
+    support: int | None = None
+    needed_n: int | None = None
+    needed_clusters: int | None = None
+
+
+@dataclass(frozen=True)
+class Results:
+    """The statistics' records, found by slice and class."""
+
+    records: tuple[SliceRecord, ...]
+    confidence: float
+
+    @cached_property
+    def _by_key(self) -> dict[tuple[Slice, str | None], SliceRecord]:
+        return {(record.slice, record.klass): record for record in self.records}
+
+    def record(self, where: Slice, klass: str | None) -> SliceRecord | None:
+        """The record of a slice and class, or None where none was computed."""
+        return self._by_key.get((where, klass))
+
+
+def side_of(kind: RuleKind, limit: float, low: float | None, high: float | None) -> Side:
+    """Where an interval lies: wholly on the right side of a limit, wholly on the wrong one, or across.
+
+    Equality meets. An interval that is open (a limit is None) is never on the right side by
+    the end that is unknown.
+
+    >>> side_of("floor", 0.8, 0.8, 0.9), side_of("gap", 0.05, -0.06, 0.01), side_of("ceiling", 0.1, 0.11, 0.2)
+    ('right', 'across', 'wrong')
+    """
+    if kind in ("floor", "ratio"):
+        if low is not None and low >= limit:
+            return "right"
+        return "wrong" if high is not None and high < limit else "across"
+    if kind in ("ceiling", "missing_predictions"):
+        if high is not None and high <= limit:
+            return "right"
+        return "wrong" if low is not None and low > limit else "across"
+    if low is not None and high is not None and -limit <= low and high <= limit:
+        return "right"
+    if (low is not None and low > limit) or (high is not None and high < -limit):
+        return "wrong"
+    return "across"
+
+
+def judge(
+    targets: Sequence[Target],
+    results: Results,
+    counted: CountedLog,
+    policy: Policy,
+) -> tuple[Judged, ...]:
+    """Apply every rule on metrics and on failed predictions to its targets.
+
+    Parameters
+    ----------
+    targets : sequence of Target
+        From `audit.targets.targets`.
+    results : Results
+        The statistics' records and their pointwise confidence.
+    counted : CountedLog
+        For the shares of failed predictions.
+    policy : Policy
+        For its small-slice rule.
+    """
+    looks = sum(target.kind == "missing_predictions" and target.unavailable is None for target in targets)
+    counts = {item.slice: item for item in counted.slices}
+    found = []
+    for target in targets:
+        if target.unavailable is not None:
+            found.append(_unavailable(target))
+        elif target.kind == "missing_predictions":
+            found.append(_judge_missing(target, counts[target.slice], results.confidence, looks, policy))
+        else:
+            found.append(_judge_metric(target, results, policy))
+    return tuple(found)
+
+
+def _unavailable(target: Target) -> Judged:
+    assert target.unavailable is not None
+    outcome, reason = target.unavailable
+    return Judged(
+        rule=target.rule.id,
+        kind=target.kind,
+        slice=target.slice,
+        klass=target.klass,
+        metric=target.rule.metric,
+        against=target.against,
+        limit=target.limit,
+        value=None,
+        low=None,
+        high=None,
+        interval="none",
+        level=None,
+        outcome=outcome,
+        reason=reason,
+    )
+
+
+def _judge_metric(target: Target, results: Results, policy: Policy) -> Judged:
+    metric = target.rule.metric
+    assert metric is not None
+    record = results.record(target.slice, target.klass)
+    estimate = None if record is None else _estimate(record, metric)
+    if record is None or estimate is None:
+        return _nothing(target, None, f"No figure for {metric} could be computed in this slice.")
+    disparity = None
+    value, low, high = estimate.value, estimate.low, estimate.high
+    undefined = estimate.undefined
+    if target.kind in ("gap", "ratio"):
+        disparity = _disparity(record, metric, target.against)
+        if disparity is None:
+            return _nothing(target, estimate.support, "There are no cases to compare the slice with.")
+        limits = disparity.difference if target.kind == "gap" else disparity.ratio
+        value, low, high = limits.value, limits.low, limits.high
+        undefined = disparity.undefined or estimate.undefined
+    if value is None:
+        return _nothing(target, estimate.support, undefined or f"{metric} is undefined here.")
+    joint = _simultaneous(record, target, metric)
+    if joint is not None and side_of(target.kind, target.limit, joint.low, joint.high) == "wrong":
+        return _finding(target, estimate, value, joint.low, joint.high, "simultaneous", joint, results, "fails")
+    shortfall = _shortfall(metric, estimate, policy, "")
+    if shortfall is None and disparity is not None and disparity.comparator is not None:
+        shortfall = _shortfall(metric, disparity.comparator, policy, "Comparator: ")
+    if shortfall is not None:
+        judged = _finding(target, estimate, value, low, high, "pointwise", joint, results, "not_enough_data")
+        return _with_reason(judged, shortfall)
+    side = side_of(target.kind, target.limit, low, high)
+    if side == "right":
+        return _finding(target, estimate, value, low, high, "pointwise", joint, results, "meets")
+    if side == "wrong" and joint is not None:
+        # Beyond the limit for this slice alone, but not over the whole family: show what was decisive.
+        judged = _finding(target, estimate, value, joint.low, joint.high, "simultaneous", joint, results, "cannot_tell")
+    else:
+        judged = _finding(target, estimate, value, low, high, "pointwise", joint, results, "cannot_tell")
+    needed = _needed(target, metric, estimate, disparity, results.confidence, joint)
+    return _with_needed(judged, needed)
+
+
+def _judge_missing(
+    target: Target, counts: SliceCounts, confidence: float, looks: int, policy: Policy
+) -> Judged:
+    """The share of failed predictions, by exact limits; several looks at a Bonferroni level.
+
+    Failed predictions come in runs (a scanner's bad day), and the counts do not say which
+    patient they belong to: with clusters the number of clusters stands for the rows.
+    """
+    from slices.intervals import clopper_pearson
+
+    failed = int(counts.failed.sum())
+    rows = int(counts.inside.sum()) + failed
+    if rows == 0:
+        return _nothing(target, 0, "The slice has no rows with a label.")
+    units = min(rows, counts.clusters if counts.clusters else rows, max(counts.n, 1) + failed)
+    share = failed / rows
+    level = 1 - (1 - confidence) / max(looks, 1)
+    low, high = (float(limit) for limit in clopper_pearson(share * units, units, 1 - confidence))
+    joint_low, joint_high = (float(limit) for limit in clopper_pearson(share * units, units, 1 - level))
+    base = Judged(
+        rule=target.rule.id,
+        kind=target.kind,
+        slice=target.slice,
+        klass=target.klass,
+        metric=None,
+        against=None,
+        limit=target.limit,
+        value=share,
+        low=low,
+        high=high,
+        interval="pointwise, Clopper-Pearson",
+        level=confidence,
+        outcome="meets",
+        reason="",
+        support=rows,
+    )
+    from dataclasses import replace
+
+    if side_of(target.kind, target.limit, joint_low, joint_high) == "wrong":
+        base = replace(
+            base,
+            low=joint_low,
+            high=joint_high,
+            level=level,
+            outcome="fails",
+            interval=f"simultaneous, Clopper-Pearson at the Bonferroni level of {looks} shares",
+        )
+        return replace(base, reason=interval_reason(base.kind, target.limit, share, joint_low, joint_high, "fails"))
+    side = side_of(target.kind, target.limit, low, high)
+    if side == "right":
+        return replace(base, reason=interval_reason(base.kind, target.limit, share, low, high, "meets"))
+    shortfall = _shortfall_of("missing_predictions", share, rows, units, None, policy)
+    if shortfall is not None:
+        return replace(base, outcome="not_enough_data", reason=shortfall)
+    base = replace(
+        base,
+        outcome="cannot_tell",
+        reason=interval_reason(base.kind, target.limit, share, low, high, "cannot_tell"),
+    )
+    needed = needed_units(
+        "at_most", target.limit, Arm(share, rows, effective=units), pointwise=confidence, simultaneous=level
+    )
+    return _with_needed(base, needed)
+
+
+def _nothing(target: Target, support: int | None, reason: str) -> Judged:
+    """A target without a value: there is not enough data to have one."""
+    from dataclasses import replace
+
+    bare = Target(
+        target.rule,
+        target.kind,
+        target.limit,
+        target.slice,
+        target.klass,
+        target.against,
+        ("not_enough_data", reason),
+    )
+    return replace(_unavailable(bare), support=support)
+
+
+def _finding(
+    target: Target,
+    estimate: Estimate,
+    value: float,
+    low: float | None,
+    high: float | None,
+    interval: Literal["pointwise", "simultaneous"],
+    joint: Simultaneous | None,
+    results: Results,
+    outcome: Outcome,
+) -> Judged:
+    level, method = results.confidence, estimate.method
+    if interval == "simultaneous" and joint is not None:
+        level, method = joint.level, joint.method
+    return Judged(
+        rule=target.rule.id,
+        kind=target.kind,
+        slice=target.slice,
+        klass=target.klass,
+        metric=target.rule.metric,
+        against=target.against,
+        limit=target.limit,
+        value=value,
+        low=low,
+        high=high,
+        interval=f"{interval}, {method}" if method else interval,
+        level=level,
+        outcome=outcome,
+        reason=interval_reason(target.kind, target.limit, value, low, high, outcome),
+        support=estimate.support,
+    )
+
+
+def _with_reason(judged: Judged, reason: str) -> Judged:
+    from dataclasses import replace
+
+    return replace(judged, reason=reason)
+
+
+def _with_needed(judged: Judged, needed: Needed) -> Judged:
+    from dataclasses import replace
+
+    return replace(
+        judged,
+        needed_n=needed.units,
+        needed_clusters=needed.clusters,
+        reason=f"{judged.reason} {needed_reason(needed.units, needed.clusters, needed.comparator_grows, needed.reason)}",
+    )
+
+
+def _estimate(record: SliceRecord, metric: str) -> Estimate | None:
+    return next((item for item in record.estimates if item.metric == metric), None)
+
+
+def _disparity(record: SliceRecord, metric: str, against: str | None) -> Disparity | None:
+    return next((item for item in record.disparities if (item.metric, item.against) == (metric, against)), None)
+
+
+def _simultaneous(record: SliceRecord, target: Target, metric: str) -> Simultaneous | None:
+    wanted = (metric, quantity(target.kind), target.against)
+    return next(
+        (item for item in record.simultaneous if (item.metric, item.quantity, item.against) == wanted), None
+    )
+
+
+def _shortfall(metric: str, estimate: Estimate, policy: Policy, side: str) -> str | None:
+    degrees = None if estimate.clusters is None else max(estimate.clusters - 1, 0)
+    reason = _shortfall_of(metric, estimate.value, estimate.support, estimate.effective, degrees, policy)
+    return None if reason is None else f"{side}{reason}"
+
+
+def _shortfall_of(
+    metric: str,
+    value: float | None,
+    support: int,
+    effective: float | None,
+    degrees: float | None,
+    policy: Policy,
+) -> str | None:
+    """Why the small-slice rule says that there is not enough data, or None."""
+    if isinstance(policy.minimum, int):
+        return support_shortfall(support, minimum=policy.minimum, what="denominator")
+    if value is None:
+        return f"The denominator is {support}: the metric is undefined."
+    if metric in PROPORTIONS or metric == "missing_predictions":
+        return proportion_shortfall(value, support, effective=effective, degrees=degrees)
+    least = support if effective is None else min(support, effective)
+    return support_shortfall(least, minimum=policy.minimum_support, what="support")
+
+
+def _needed(
+    target: Target,
+    metric: str,
+    estimate: Estimate,
+    disparity: Disparity | None,
+    confidence: float,
+    joint: Simultaneous | None,
+) -> Needed:
+    """Additional denominator units for a decision, if the present estimate is the truth."""
+    keys: Mapping[str, Literal["at_least", "at_most", "gap_at_most", "ratio_at_least"]] = {
+        "floor": "at_least",
+        "ceiling": "at_most",
+        "gap": "gap_at_most",
+        "ratio": "ratio_at_least",
+    }
+    level = confidence if joint is None else joint.level
+    inside = _arm(metric, estimate, confidence)
+    outside = None
+    if disparity is not None:
+        if disparity.comparator is None:
+            return Needed(None, reason="The comparator's own figures are not known.")
+        outside = _arm(metric, disparity.comparator, confidence)
+        if outside is None:
+            return Needed(None, reason="The comparator has no figure to plan on.")
+    if inside is None:
+        return Needed(None, reason="There is no figure to plan on.")
+    return needed_units(
+        keys[target.kind], target.limit, inside, outside, pointwise=confidence, simultaneous=level
+    )
+
+
+def _arm(metric: str, estimate: Estimate, confidence: float) -> Arm | None:
+    if estimate.value is None or estimate.support < 1:
+        return None
+    error = None
+    if metric not in PROPORTIONS:
+        if estimate.low is None or estimate.high is None:
+            return None
+        error = standard_error(estimate.low, estimate.high, confidence)
+    return Arm(estimate.value, estimate.support, estimate.effective, estimate.clusters, error)
+
+
+def judge_concepts(policy: Policy, stage: ConceptStage | None, confidence: float) -> tuple[Judged, ...]:
+    """Apply every rule on concepts: one finding for each class that the concept must not drive."""
+    found = []
+    for rule in policy.rules:
+        if rule.concept is None:
+            continue
+        for klass in rule.must_not_drive:
+            results = [
+                result
+                for result in (stage.results if stage is not None else ())
+                if (result.concept, result.klass, result.slice) == (rule.concept, klass, ())
+            ]
+            found.append(_judge_concept(rule, klass, results, confidence))
+    return tuple(found)
+
+
+def _judge_concept(rule: Rule, klass: str, results: Sequence[ConceptResult], confidence: float) -> Judged:
+    """Fails at any layer; meets only where learnt at every layer with the effect inside the margin.
+
+    Non-significance is never a pass.
+    """
+    if not results:
+        return _concept_finding(rule, klass, None, confidence, "cannot_tell")
+    failing = [result for result in results if _drives(result, confidence)]
+    if failing:
+        worst = max(failing, key=lambda result: abs(result.effect or 0.0))
+        return _concept_finding(rule, klass, worst, confidence, "fails")
+    not_learnt = [result for result in results if not _learnt(result)]
+    if not_learnt:
+        return _concept_finding(rule, klass, not_learnt[0], confidence, "cannot_tell")
+    widest = max(results, key=_reach)
+    if rule.margin is not None and _reach(widest) <= rule.margin:
+        return _concept_finding(rule, klass, widest, confidence, "meets")
+    return _concept_finding(rule, klass, widest, confidence, "cannot_tell")
+
+
+def _learnt(result: ConceptResult) -> bool:
+    return result.verdict != "not_learnt" and result.undefined is None and result.effect is not None
+
+
+def _drives(result: ConceptResult, confidence: float) -> bool:
+    return (
+        _learnt(result)
+        and result.verdict == "drives"
+        and result.p_adjusted is not None
+        and result.p_adjusted < 1 - confidence
+    )
+
+
+def _reach(result: ConceptResult) -> float:
+    """How far from zero the effect's interval reaches; unknown limits reach everywhere."""
+    if result.effect_low is None or result.effect_high is None:
+        return float("inf")
+    return max(abs(result.effect_low), abs(result.effect_high))
+
+
+def _concept_finding(
+    rule: Rule, klass: str, result: ConceptResult | None, confidence: float, outcome: Outcome
+) -> Judged:
+    return Judged(
+        rule=rule.id,
+        kind="concept",
+        slice=OVERALL,
+        klass=klass,
+        metric=None,
+        against=None,
+        limit=kind_of(rule)[1],
+        value=None if result is None else result.effect,
+        low=None if result is None else result.effect_low,
+        high=None if result is None else result.effect_high,
+        interval="effect, bootstrap over images and concept sets" if result is not None else "none",
+        level=confidence if result is not None else None,
+        outcome=outcome,
+        reason=concept_reason(rule, klass, result, outcome),
+        concept=rule.concept,
+        layer=None if result is None else result.layer,
+        support=None if result is None else result.images,
+    )
+
+
+def verdict_of(findings: Sequence[Judged]) -> VerdictOutcome:
+    """The run's verdict from its findings.
+
+    >>> verdict_of([])
+    'no_rule'
+    """
+    if not findings:
+        return "no_rule"
+    outcomes = Counter(finding.outcome for finding in findings)
+    if outcomes["fails"]:
+        return "does_not_meet"
+    return "meets" if outcomes["meets"] == len(findings) else "cannot_be_decided"

@@ -1,0 +1,203 @@
+"""From configuration to the stages' own terms: ``LogSpec``, the slicing, ``ConceptStageSpec``."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from difflib import get_close_matches
+from itertools import combinations
+from pathlib import Path
+
+from audit.config import Baseline, Config, Loaded
+from audit.errors import InputError
+from concepts.records import ConceptSpec, ConceptStageSpec, InputFormat, LogImages, ModelSpec
+from slices.roles import Attribute, Decision, DetectionColumns, LogSpec
+
+# Roles under [log] that this version uses; one that is configured and not here is refused,
+# never ignored: a report that forgot the patients' clustering would be wrong in silence.
+ROLES = ("cluster", "weight", "id", "baseline", "detection", "scores", "query")
+HONOURED = ("cluster", "id", "scores")
+
+
+def refuse_unhonoured(config: Config) -> None:
+    """Refuse a configured role that this version does not use yet.
+
+    Raises
+    ------
+    InputError
+        One line that names the role.
+    """
+    for role in ROLES:
+        if role not in HONOURED and getattr(config.log, role) is not None:
+            raise InputError(f"[log] '{role}' is not honoured by this version of xaudit; take it away.")
+    if "://" in config.log.path:
+        raise InputError(
+            f"[log] path '{config.log.path}' is a database address, which this version of xaudit cannot read; "
+            "export the table to Parquet."
+        )
+
+
+def rule_attributes(config: Config) -> list[str]:
+    """Attributes that only rules name, in the order in which they are named."""
+    declared = {attribute.name for attribute in config.attributes}
+    named: list[str] = []
+    for rule in config.policy.rules:
+        of_slices = [name for values in rule.slices for name in values]
+        for name in [*rule.attributes, *(name for group in rule.intersections for name in group), *of_slices]:
+            if name not in declared and name not in named:
+                named.append(name)
+    return named
+
+
+def to_log_spec(loaded: Loaded, columns: Collection[str]) -> LogSpec:
+    """What the counting is told of the log.
+
+    Parameters
+    ----------
+    loaded : Loaded
+        The configuration with its folder.
+    columns : collection of str
+        The log's columns: an attribute that only a rule names is counted where its column exists.
+
+    Raises
+    ------
+    InputError
+        An attribute's column is not in the log.
+    """
+    log = loaded.config.log
+    attributes = [
+        Attribute(
+            name=attribute.name,
+            kind=attribute.kind,
+            column=attribute.column or attribute.name,
+            bands=None if attribute.bands is None else tuple(attribute.bands),
+        )
+        for attribute in loaded.config.attributes
+    ]
+    for attribute in attributes:
+        if attribute.column not in columns:
+            raise InputError(_absent(attribute.column, f"attribute '{attribute.name}'", log.path, columns))
+    attributes += [
+        Attribute(name=name, kind="other", column=name)
+        for name in rule_attributes(loaded.config)
+        if name in columns
+    ]
+    return LogSpec(
+        path=log.path,
+        root=loaded.root,
+        label=log.label,
+        decision=Decision(log.prediction, log.score, log.scores, log.threshold, log.tie),
+        attributes=tuple(attributes),
+        positive=log.positive,
+        klass=log.klass,
+        cluster=log.cluster,
+        weight=log.weight,
+        id=log.id,
+        baseline=_baseline(log.baseline),
+        detection=(
+            None
+            if log.detection is None
+            else DetectionColumns(log.detection.tp, log.detection.fp, log.detection.fn, log.detection.tn)
+        ),
+        missing=tuple(log.missing),
+    )
+
+
+def _baseline(baseline: str | Baseline | None) -> Decision | None:
+    if baseline is None:
+        return None
+    if isinstance(baseline, str):
+        return Decision(prediction=baseline)
+    return Decision(baseline.prediction, baseline.score, baseline.scores, baseline.threshold, baseline.tie)
+
+
+def _absent(column: str, role: str, path: str, columns: Collection[str]) -> str:
+    near = get_close_matches(column, list(columns), n=1)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    return f"Column '{column}' ({role}) is not in {Path(path).name}; it has: {', '.join(columns)}.{hint}"
+
+
+def to_intersections(config: Config, names: Sequence[str]) -> int | tuple[tuple[str, ...], ...]:
+    """The combinations of attributes to count: those configured, and those that only a rule names.
+
+    Parameters
+    ----------
+    config : Config
+    names : sequence of str
+        The attributes that are counted.
+    """
+    wanted = {
+        tuple(sorted(group))
+        for rule in config.policy.rules
+        for group in [*rule.intersections, *(list(values) for values in rule.slices)]
+        if len(group) > 1 and set(group) <= set(names)
+    }
+    configured = config.slices.intersections
+    if isinstance(configured, int):
+        if all(len(group) <= configured for group in wanted):
+            return configured
+        listed = {
+            tuple(sorted(group))
+            for order in range(2, configured + 1)
+            for group in combinations(names, order)
+        }
+    else:
+        listed = {tuple(sorted(group)) for group in configured if len(group) > 1}
+    return tuple(sorted(listed | wanted, key=lambda group: (len(group), group)))
+
+
+def to_concept_spec(
+    loaded: Loaded, *, images: LogImages | None, slices: Sequence[tuple[tuple[str, str | None], ...]]
+) -> ConceptStageSpec | None:
+    """What the concept stage is asked; None where the configuration has no concepts.
+
+    Parameters
+    ----------
+    loaded : Loaded
+    images : LogImages or None
+        The log's rows as the concept stage sees them.
+    slices : sequence
+        Slices to score separately.
+    """
+    model, concepts, root = loaded.config.model, loaded.config.concepts, loaded.root
+    if model is None or concepts is None:
+        return None
+    channels = model.input.channels
+    return ConceptStageSpec(
+        model=ModelSpec(
+            weights=root / model.weights,
+            factory=model.factory,
+            sha256=model.sha256,
+            layers=tuple(model.layers),
+            outputs=tuple(model.outputs),
+            input=InputFormat(
+                size=(model.input.size[0], model.input.size[1]),
+                channels=channels,
+                mean=tuple(model.input.mean) or (0.0,) * channels,
+                std=tuple(model.input.std) or (1.0,) * channels,
+            ),
+            output=model.output,
+            pooling=model.pooling,
+        ),
+        concepts=tuple(
+            ConceptSpec(
+                name=concept.name,
+                folder=None if concept.folder is None else root / concept.folder,
+                where=concept.where,
+                transform=concept.transform,
+                relative_to=tuple(concept.relative_to),
+            )
+            for concept in concepts.concept
+        ),
+        classes=tuple(concepts.classes or model.outputs),
+        random=None if concepts.random is None else root / concepts.random,
+        pseudo_concepts=concepts.pseudo_concepts,
+        confidence=loaded.config.statistics.confidence,
+        resamples=loaded.config.statistics.resamples,
+        seed=loaded.config.statistics.seed,
+        log=images,
+        slices=tuple(slices),
+        minimum_images=concepts.minimum_images,
+        cav=concepts.cav,
+        cache=None if concepts.cache is None else root / concepts.cache,
+        recorded=None if concepts.recorded is None else root / concepts.recorded,
+    )
