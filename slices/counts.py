@@ -26,9 +26,9 @@ class CountTable:
     block : tuple of str
         Attribute names, the order of ``codes``' columns.
     codes : int32 array, shape (cells, len(block))
-        Value codes of each occupied cell (into the log's value lists).
+        Value codes of each occupied cell: places in ``AttributeSummary.values``, -1 for missing.
     outcome : int32 array, shape (cells,)
-        Outcome code (into the outcome space).
+        Outcome code of a counted row: ``stratum * space.cells + cell``.
     n : int64 array, shape (cells,)
         Rows. Adding the tables of two parts of a log gives the table of the whole.
     """
@@ -156,7 +156,7 @@ class AttributeSummary:
 
 @dataclass(frozen=True, slots=True)
 class Exclusion:
-    """Rows that were not counted, or a slice not computed, with the reason. ``slice`` empty: the whole log."""
+    """Rows not counted, or a slice not computed, with the reason. ``slice`` empty: the whole log."""
 
     reason: str
     slice: Slice

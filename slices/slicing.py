@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import combinations
+
+from slices.errors import LogError
 
 
 @dataclass(frozen=True, slots=True, order=False)
@@ -35,3 +40,50 @@ class Slice:
 
 
 OVERALL = Slice(())
+
+
+def attribute_sets(
+    names: Sequence[str], intersections: int | Sequence[Sequence[str]]
+) -> tuple[tuple[str, ...], ...]:
+    """Sets of attributes whose crossings a run looks at, each sorted by name, single ones first.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The log's attributes.
+    intersections : int or sequence of sequences of names
+        The highest order (1: single attributes only; 2: all pairs too), or the crossings themselves.
+
+    Raises
+    ------
+    LogError
+        An order below 1, an unknown attribute, or one that is crossed with itself.
+
+    Examples
+    --------
+    >>> attribute_sets(["sex", "age"], 2)
+    (('age',), ('sex',), ('age', 'sex'))
+    """
+    singles = [(name,) for name in sorted(names)]
+    if isinstance(intersections, int):
+        if intersections < 1:
+            raise LogError(
+                f"intersections is {intersections}; give 1 (none), 2 (pairs), 3, or lists of names."
+            )
+        orders = range(2, min(intersections, len(names)) + 1)
+        return (*singles, *(crossed for order in orders for crossed in combinations(sorted(names), order)))
+    crossings = set()
+    for crossing in intersections:
+        for name in crossing:
+            if name not in names:
+                near = get_close_matches(name, names, n=1)
+                hint = f" Did you mean '{near[0]}'?" if near else ""
+                raise LogError(
+                    f"Intersection {list(crossing)} names '{name}', which is no attribute; "
+                    f"they are: {', '.join(sorted(names))}.{hint}"
+                )
+        if len(set(crossing)) < len(crossing):
+            raise LogError(f"Intersection {list(crossing)} names an attribute twice.")
+        if len(crossing) > 1:
+            crossings.add(tuple(sorted(crossing)))
+    return (*singles, *sorted(crossings, key=lambda crossing: (len(crossing), crossing)))

@@ -1,0 +1,257 @@
+"""Roll-up: from the counts of blocks to the counts of slices.
+
+Here codes of discovery become places in sorted value lists, so that nothing after this
+depends on the order of rows, files or threads.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slices.counts import CountTable, SliceCounts
+from slices.engine import Scan, added, digits, joined
+from slices.errors import LogError
+from slices.outcomes import Interpretation, Layout
+from slices.slicing import OVERALL, Slice
+
+_MOST_BYTES = 4 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class ValueTable:
+    """An attribute's values in their final order, and the way there.
+
+    Attributes
+    ----------
+    values : tuple of str
+        Sorted as text; bands in order.
+    final : int32 array
+        Code of discovery to place in ``values``; -1 is missing.
+    """
+
+    values: tuple[str, ...]
+    final: NDArray[np.int32]
+
+    @property
+    def size(self) -> int:
+        """Number of codes, the missing value among them."""
+        return len(self.values) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class SetCounts:
+    """Counts of one crossing of attributes: outcome vectors of its occupied cells, sparse.
+
+    Attributes
+    ----------
+    names : tuple of str
+    codes : int32 array, shape (cells, len(names))
+        Places in the value lists, -1 for missing; sorted.
+    start : int64 array, shape (cells + 1,)
+        Cell i's entries are ``start[i]:start[i + 1]`` of ``outcome`` and ``n``.
+    """
+
+    names: tuple[str, ...]
+    codes: NDArray[np.int32]
+    start: NDArray[np.int64]
+    outcome: NDArray[np.int32]
+    n: NDArray[np.int64]
+
+    def vector(self, cell: int, width: int) -> NDArray[np.int64]:
+        """Outcome vector of a cell, shape (width,)."""
+        piece = slice(self.start[cell], self.start[cell + 1])
+        vector = np.zeros(width, np.int64)
+        vector[self.outcome[piece]] = self.n[piece]
+        return vector
+
+    def present(self, width: int) -> NDArray[np.int64]:
+        """Outcome vector of all rows whose attributes are all present, shape (width,)."""
+        here = np.repeat((self.codes >= 0).all(axis=1), np.diff(self.start))
+        # Sums of counts stay below 2**53: exact in bincount's float64.
+        return np.bincount(self.outcome[here], weights=self.n[here], minlength=width).astype(np.int64)
+
+    def table(self, counted: int) -> CountTable:
+        """The counted rows as a table that adds."""
+        cell = np.repeat(np.arange(len(self.codes)), np.diff(self.start))
+        keep = self.outcome < counted
+        return CountTable(self.names, self.codes[cell[keep]], self.outcome[keep], self.n[keep])
+
+
+def value_table(
+    values: Sequence[str | None], n: NDArray[np.int64], bands: Sequence[str] | None
+) -> ValueTable:
+    """Put an attribute's values in their final order.
+
+    Parameters
+    ----------
+    values : sequence of str or None
+        In the order of discovery.
+    n : int64 array, shape (values,)
+        Rows of each; values without rows are left out (a dictionary may name some).
+    bands : sequence of str, optional
+        Names of the bands; then all of them are kept, in order.
+    """
+    if bands is not None:
+        return ValueTable(tuple(bands), np.array([*range(len(bands)), -1], np.int32))
+    kept = sorted(value for value, rows in zip(values, n, strict=True) if value is not None and rows)
+    place = {value: code for code, value in enumerate(kept)}
+    return ValueTable(
+        tuple(kept), np.array([-1 if v is None else place.get(v, -1) for v in values], np.int32)
+    )
+
+
+def raw_outcomes(scan: Scan) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """The raw outcome combinations that occur, with their rows; shape (combinations, outcome columns)."""
+    radix = [len(values) for values in scan.outcomes]
+    keys, n = [], []
+    for table in (plan[0] for plan in scan.plans):
+        keys.append(joined(table.codes[:, len(table.block) :], radix))
+        n.append(table.n)
+    total_keys, total = (
+        added(np.concatenate(keys), np.concatenate(n)) if keys else (np.empty(0, np.int64),) * 2
+    )
+    return digits(total_keys, radix), total
+
+
+def attribute_rows(scan: Scan, attribute: int) -> NDArray[np.int64]:
+    """Rows of each value of an attribute, in the order of discovery."""
+    rows = np.zeros(len(scan.attributes[attribute]), np.int64)
+    for tables in scan.plans:
+        table = next(t for t in tables if attribute in t.block)
+        np.add.at(rows, table.codes[:, table.block.index(attribute)], table.n)
+    return rows
+
+
+def roll_up(
+    scan: Scan,
+    names: Sequence[str],
+    tables: Mapping[str, ValueTable],
+    combinations: NDArray[np.int32],
+    meaning: Interpretation,
+    wanted: tuple[str, ...],
+) -> SetCounts:
+    """Counts of one crossing of attributes.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The attributes in the order of the scan.
+    combinations : int32 array
+        The raw outcome combinations, of which ``meaning.code`` gives the outcome.
+    wanted : tuple of str
+        The crossing.
+    """
+    positions = [names.index(name) for name in wanted]
+    outcome_radix = [len(values) for values in scan.outcomes]
+    known = joined(combinations, outcome_radix)
+    sizes = [tables[name].size for name in wanted]
+    width = meaning.layout.width
+    keys, n = [], []
+    for plan in scan.plans:
+        table = next(t for t in plan if set(positions) <= set(t.block))
+        places = np.searchsorted(known, joined(table.codes[:, len(table.block) :], outcome_radix))
+        key = np.zeros(len(table.n), np.int64)
+        for name, position, size in zip(wanted, positions, sizes, strict=True):
+            key *= size
+            # Missing is -1 in the value lists and 0 in the key, which sorts it first.
+            key += tables[name].final[table.codes[:, table.block.index(position)]] + 1
+        key *= width
+        key += meaning.code[places]
+        keys.append(key)
+        n.append(table.n)
+    key, total = _summed(keys, n, math.prod(sizes) * width)
+    cell, outcome = np.divmod(key, width)
+    distinct, first = np.unique(cell, return_index=True)
+    return SetCounts(
+        names=wanted,
+        codes=digits(distinct, sizes) - 1,
+        start=np.append(first, len(cell)).astype(np.int64),
+        outcome=outcome.astype(np.int32),
+        n=total,
+    )
+
+
+def _summed(
+    keys: Sequence[NDArray[np.int64]], n: Sequence[NDArray[np.int64]], size: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    if not keys:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    if size <= 1 << 22:
+        # Counts stay below 2**53: exact in bincount's float64, and much quicker than sorting.
+        dense = sum(np.bincount(k, weights=w, minlength=size) for k, w in zip(keys, n, strict=True))
+        occupied = np.flatnonzero(dense)
+        return occupied, np.asarray(dense)[occupied].astype(np.int64)
+    return added(np.concatenate(keys), np.concatenate(n))
+
+
+def slice_counts(
+    crossing: SetCounts,
+    cell: int,
+    tables: Mapping[str, ValueTable],
+    present: NDArray[np.int64],
+    layout: Layout,
+) -> SliceCounts:
+    """One slice with its complement, as the statistics read it."""
+    codes = crossing.codes[cell]
+    values = tuple(
+        (name, None if code < 0 else tables[name].values[code])
+        for name, code in zip(crossing.names, codes, strict=True)
+    )
+    vector = crossing.vector(cell, layout.width)
+    inside_present = bool((codes >= 0).all())
+    return _counts(Slice(values), vector, present - vector if inside_present else present, layout)
+
+
+def overall_counts(n: NDArray[np.int64], meaning: Interpretation) -> SliceCounts:
+    """The whole log as a slice, from the rows of each raw outcome combination."""
+    width = meaning.layout.width
+    vector = np.bincount(meaning.code, weights=n, minlength=width).astype(np.int64)
+    return _counts(OVERALL, vector, np.zeros(width, np.int64), meaning.layout)
+
+
+def _counts(
+    slice_: Slice, vector: NDArray[np.int64], outside: NDArray[np.int64], layout: Layout
+) -> SliceCounts:
+    shape = (layout.strata, layout.cells)
+    return SliceCounts(
+        slice=slice_,
+        inside=vector[: layout.counted].reshape(shape),
+        outside=outside[: layout.counted].reshape(shape).copy(),
+        failed=vector[layout.failed].reshape(layout.strata, 2),
+        unlabelled=int(vector[layout.unlabelled].sum()),
+        n=int(vector[: layout.counted].sum()),
+    )
+
+
+def size_of(counts: SliceCounts) -> int:
+    """Rows that a slice is measured by: those with a label, or all where none has one."""
+    labelled = counts.n + int(counts.failed.sum())
+    return labelled or counts.unlabelled
+
+
+def check_memory(slices: int, layout: Layout) -> None:
+    """Refuse a run whose slices would not fit in memory.
+
+    Raises
+    ------
+    LogError
+        More than 4 GiB of counts: thousands of slices times a confusion matrix of many classes.
+    """
+    need = 2 * 8 * slices * layout.counted
+    if need > _MOST_BYTES:
+        raise LogError(
+            f"{slices:,} slices of {layout.counted:,} outcomes need {need / 2**30:.0f} GiB; "
+            "configure fewer intersections, or a larger minimum."
+        )
+
+
+def summary(attribute_table: ValueTable, n: NDArray[np.int64]) -> tuple[tuple[tuple[str, int], ...], int]:
+    """Rows of each value in final order, and rows of the missing value."""
+    size = attribute_table.size
+    rows = np.bincount(attribute_table.final + 1, weights=n, minlength=size).astype(np.int64)
+    return tuple(zip(attribute_table.values, map(int, rows[1:]), strict=True)), int(rows[0])

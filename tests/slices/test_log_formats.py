@@ -1,0 +1,139 @@
+"""One test body over every format: the same rows give the same counted log."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.feather
+import pyarrow.parquet as pq
+import pytest
+
+from slices.counts import CountedLog
+from slices.log import count_log
+from slices.roles import Attribute, Decision, LogSpec
+
+ROWS = 400
+
+
+def table() -> pa.Table:
+    rng = np.random.default_rng(5)
+    return pa.table(
+        {
+            "label": rng.choice(["0", "1"], ROWS),
+            "prediction": rng.choice(["0.0", "1.0"], ROWS),
+            "sex": rng.choice(["F", "M", ""], ROWS),
+            "dose": rng.choice(["0.00", "NA", "inf", "true", "None", "2020-01-01"], ROWS),
+            "site": rng.integers(1, 4, ROWS).astype(str),
+        }
+    )
+
+
+def write_parquet(rows: pa.Table, folder: Path) -> str:
+    pq.write_table(rows, folder / "log.parquet", row_group_size=97)
+    return "log.parquet"
+
+
+def write_hive(rows: pa.Table, folder: Path) -> str:
+    for site in ("1", "2", "3"):
+        (folder / "log" / f"site={site}").mkdir(parents=True)
+        mine = rows.filter(pa.compute.equal(rows["site"], site)).drop_columns(["site"])
+        pq.write_table(mine, folder / "log" / f"site={site}" / "part.parquet")
+    (folder / "log" / "_SUCCESS").write_text("")
+    return "log"
+
+
+def write_glob(rows: pa.Table, folder: Path) -> str:
+    for place in range(3):
+        pq.write_table(rows.slice(place * 150, 150), folder / f"part-{place}.parquet")
+    return "part-*.parquet"
+
+
+def write_csv(rows: pa.Table, folder: Path) -> str:
+    pa_csv.write_csv(rows, folder / "log.csv")
+    return "log.csv"
+
+
+def write_csv_gz(rows: pa.Table, folder: Path) -> str:
+    pa_csv.write_csv(rows, folder / "log.csv")
+    (folder / "log.csv.gz").write_bytes(gzip.compress((folder / "log.csv").read_bytes()))
+    return "log.csv.gz"
+
+
+def write_jsonl(rows: pa.Table, folder: Path) -> str:
+    (folder / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows.to_pylist()))
+    return "log.jsonl"
+
+
+def write_feather(rows: pa.Table, folder: Path) -> str:
+    pyarrow.feather.write_feather(rows, folder / "log.feather", chunksize=97)
+    return "log.feather"
+
+
+def write_stream(rows: pa.Table, folder: Path) -> str:
+    with pa.ipc.new_stream(folder / "log.arrow", rows.schema) as stream:
+        stream.write_table(rows, max_chunksize=97)
+    return "log.arrow"
+
+
+WRITERS = [
+    write_parquet,
+    write_hive,
+    write_glob,
+    write_csv,
+    write_csv_gz,
+    write_jsonl,
+    write_feather,
+    write_stream,
+]
+
+
+def spec(path: str, root: Path) -> LogSpec:
+    attributes = tuple(Attribute(name, "other", name) for name in ("sex", "dose", "site"))
+    return LogSpec(path, root, "label", Decision(prediction="prediction"), attributes, positive="1")
+
+
+def plain(counted: CountedLog) -> object:
+    """What must not depend on the format: everything but the files."""
+    return (
+        [
+            (s.slice.key, s.inside.tolist(), s.outside.tolist(), s.failed.tolist(), s.unlabelled, s.n)
+            for s in counted.slices
+        ],
+        [replace(a) for a in counted.attributes],
+        counted.exclusions,
+        counted.rows,
+        counted.rows_used,
+    )
+
+
+def slow_oracle(rows: pa.Table) -> dict[str, list[int]]:
+    """Counts of every slice of one attribute or a pair, row by row in Python."""
+    found: dict[str, list[int]] = {}
+    names = ["dose", "sex", "site"]
+    for row in rows.to_pylist():
+        real, said = row["label"] == "1", row["prediction"] == "1.0"
+        cell = {(True, True): 0, (False, True): 1, (True, False): 2, (False, False): 3}[real, said]
+        values = {name: row[name] or None for name in names}
+        crossings = [(), *((n,) for n in names), ("dose", "sex"), ("dose", "site"), ("sex", "site")]
+        for crossing in crossings:
+            key = json.dumps({name: values[name] for name in crossing}, sort_keys=True)
+            found.setdefault(key, [0, 0, 0, 0])[cell] += 1
+    return found
+
+
+@pytest.mark.parametrize("write", WRITERS, ids=lambda w: w.__name__)
+def test_every_format_gives_the_counts_of_a_loop_over_the_rows(
+    write: Callable[[pa.Table, Path], str], tmp_path: Path
+) -> None:
+    counted = count_log(spec(write(table(), tmp_path), tmp_path), intersections=2, minimum=1)
+    assert {s.slice.key: s.inside[0].tolist() for s in counted.slices} == slow_oracle(table())
+    write_csv(table(), tmp_path)
+    assert plain(counted) == plain(count_log(spec("log.csv", tmp_path), intersections=2, minimum=1))
+    assert sum(file.rows for file in counted.inputs) == ROWS
