@@ -1,0 +1,261 @@
+"""The store: what is new is computed, what is changed misses, and nothing else decides."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+import concepts.cache
+from concepts.cache import BATCH, Collected, Entry, Scratch, collect
+from concepts.errors import ConceptError, ModelError
+from concepts.images import read_batch
+from concepts.models import LoadedModel
+from concepts.records import InputFormat, ModelSpec
+from concepts.taps import tap
+
+torch.set_num_threads(1)
+
+FORM = InputFormat(size=(8, 8), channels=1, mean=(0.5,), std=(0.5,))
+SPEC = ModelSpec(
+    weights=Path("unused"), factory="a:b", sha256=None, layers=("0", "2"), outputs=("no", "yes"), input=FORM
+)
+
+
+class Counting(nn.Sequential):
+    """A network that counts the images that go through it (padding included)."""
+
+    def __init__(self, seed: int = 0) -> None:
+        torch.manual_seed(seed)
+        super().__init__(nn.Conv2d(1, 3, 3), nn.Tanh(), nn.Flatten(), nn.Linear(108, 2))
+        self.seen = 0
+        self.eval().requires_grad_(False)
+
+    def forward(self, batch: Tensor) -> Tensor:
+        self.seen += len(batch)
+        return super().forward(batch)
+
+
+@pytest.fixture
+def model() -> LoadedModel:
+    return LoadedModel(Counting(), "a" * 64)
+
+
+def write_images(folder: Path, count: int, *, seed: int = 0) -> list[Path]:
+    folder.mkdir(exist_ok=True, parents=True)
+    rng = np.random.default_rng(seed)
+    paths = [folder / f"{number:03d}.png" for number in range(count)]
+    for path in paths:
+        Image.fromarray(rng.integers(0, 256, (8, 8), dtype=np.uint8)).save(path)
+    return paths
+
+
+def check(
+    collected: Collected, model: LoadedModel, spec: ModelSpec, paths: list[Path], columns: tuple[int, ...]
+) -> None:
+    """Against one plain pass over everything."""
+    plain = tap(model.module, spec.layers, read_batch(paths, spec.input), columns or (0,), spec.pooling)
+    for layer in spec.layers:
+        np.testing.assert_allclose(
+            collected.activations[layer], plain.activations[layer], rtol=1e-5, atol=1e-6
+        )
+        for place in range(len(columns)):
+            np.testing.assert_allclose(
+                collected.gradients[layer][place], plain.gradients[layer][place], rtol=1e-5, atol=1e-6
+            )
+    if columns:
+        np.testing.assert_allclose(collected.logits, plain.logits, rtol=1e-5, atol=1e-6)
+    else:
+        assert collected.logits is None
+        assert collected.gradients == {}
+
+
+@pytest.mark.parametrize("cached", [True, False])
+@pytest.mark.parametrize("columns", [(), (1,), (1, 0)])
+def test_numbers_are_those_of_a_plain_pass(
+    tmp_path: Path, model: LoadedModel, cached: bool, columns: tuple[int, ...]
+) -> None:
+    paths = write_images(tmp_path / "images", BATCH + 5)
+    asked = [*paths[10:], paths[3], paths[12]]
+    store = tmp_path / "store" if cached else None
+    said: list[tuple[int, int]] = []
+    found = collect(
+        model, SPEC, asked, columns=columns, cache=store, progress=lambda _w, d, t: said.append((d, t))
+    )
+    check(found, model, SPEC, asked, columns)
+    assert found.computed == BATCH - 5 + 1
+    assert said[-1] == (BATCH - 4, BATCH - 4)
+
+
+def test_a_second_run_computes_nothing_but_the_probe(tmp_path: Path, model: LoadedModel) -> None:
+    paths, store = write_images(tmp_path / "images", 20), tmp_path / "store"
+    first = collect(model, SPEC, paths, columns=(1,), cache=store)
+    again = collect(model, SPEC, paths, columns=(1,), cache=store)
+    assert (first.computed, again.computed) == (20, 0)
+    for layer in SPEC.layers:
+        assert isinstance(again.activations[layer], np.memmap)
+        np.testing.assert_array_equal(again.activations[layer], first.activations[layer])
+        np.testing.assert_array_equal(again.gradients[layer][0], first.gradients[layer][0])
+
+
+def test_one_more_set_computes_only_that(tmp_path: Path, model: LoadedModel) -> None:
+    old, new = write_images(tmp_path / "old", 20), write_images(tmp_path / "new", 7, seed=1)
+    store = tmp_path / "store"
+    collect(model, SPEC, old, columns=(1,), cache=store)
+    found = collect(model, SPEC, [*new, *old], columns=(1,), cache=store)
+    assert found.computed == 7
+    check(found, model, SPEC, [*new, *old], (1,))
+    assert collect(model, SPEC, [*old, *new], cache=store).computed == 0
+
+
+def test_rows_do_not_depend_on_what_else_is_asked(tmp_path: Path, model: LoadedModel) -> None:
+    """Bit for bit: a warm cache, another order and a cold start give the same bytes."""
+    paths = write_images(tmp_path / "images", BATCH + 20)
+    cold = collect(model, SPEC, paths, columns=(0,))
+    collect(model, SPEC, paths[70:75], columns=(0,), cache=tmp_path / "store")
+    warm = collect(model, SPEC, paths[::-1], columns=(0,), cache=tmp_path / "store")
+    for layer in SPEC.layers:
+        np.testing.assert_array_equal(warm.activations[layer][::-1], cold.activations[layer])
+        np.testing.assert_array_equal(warm.gradients[layer][0][::-1], cold.gradients[layer][0])
+
+
+def test_a_changed_image_misses_and_a_renamed_one_does_not(tmp_path: Path, model: LoadedModel) -> None:
+    paths, store = write_images(tmp_path / "images", 6), tmp_path / "store"
+    collect(model, SPEC, paths, cache=store)
+    Image.fromarray(np.full((8, 8), 7, dtype=np.uint8)).save(paths[2])
+    paths[4] = paths[4].rename(paths[4].with_name("other.png"))
+    found = collect(model, SPEC, paths, cache=store)
+    assert found.computed == 1
+    check(found, model, SPEC, paths, ())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"pooling": "mean"},
+        {"factory": "a:c"},
+        {"input": replace(FORM, mean=(0.4,))},
+        {"input": replace(FORM, std=(0.25,))},
+        {"layers": ("1", "0")},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_changed_question_misses(tmp_path: Path, model: LoadedModel, change: dict[str, object]) -> None:
+    paths, store = write_images(tmp_path / "images", 4), tmp_path / "store"
+    collect(model, SPEC, paths, columns=(1,), cache=store)
+    spec = replace(SPEC, **change)  # type: ignore[arg-type]
+    found = collect(model, spec, paths, columns=(1,), cache=store)
+    assert found.computed == 4
+    check(found, model, spec, paths, (1,))
+
+
+def test_changed_weights_miss(tmp_path: Path, model: LoadedModel) -> None:
+    paths, store = write_images(tmp_path / "images", 4), tmp_path / "store"
+    collect(model, SPEC, paths, cache=store)
+    other = LoadedModel(Counting(seed=1), "b" * 64)
+    found = collect(other, SPEC, paths, cache=store)
+    assert found.computed == 4
+    check(found, other, SPEC, paths, ())
+
+
+def test_a_factory_whose_code_changed_is_noticed(tmp_path: Path, model: LoadedModel) -> None:
+    """Same weights, same structure, another forward: the probe disagrees, and all is computed again."""
+
+    class Changed(Counting):
+        def forward(self, batch: Tensor) -> Tensor:
+            return super().forward(batch * 0.9)
+
+        def _get_name(self) -> str:
+            return "Counting"
+
+    paths, store = write_images(tmp_path / "images", 4), tmp_path / "store"
+    collect(model, SPEC, paths, cache=store)
+    other = LoadedModel(Changed(), model.sha256)
+    assert repr(other.module) == repr(model.module)
+    found = collect(other, SPEC, paths, cache=store)
+    assert found.computed == 4
+    check(found, other, SPEC, paths, ())
+    assert collect(other, SPEC, paths, cache=store).computed == 0
+
+
+def test_a_killed_run_leaves_no_segment(
+    tmp_path: Path, model: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths, store = write_images(tmp_path / "images", BATCH + 4), tmp_path / "store"
+    paths[-1].write_bytes(b"not an image")
+    with pytest.raises(ConceptError, match=rf"{paths[-1].name} cannot be read"):
+        collect(model, SPEC, paths, cache=store)
+    assert not [path for path in store.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("damage", ["truncated", "pickle", "index", "no index", "other width", "other type"])
+def test_a_damaged_segment_is_computed_again(tmp_path: Path, model: LoadedModel, damage: str) -> None:
+    paths, store = write_images(tmp_path / "images", 5), tmp_path / "store"
+    collect(model, SPEC, paths, cache=store)
+    for segment in store.rglob("*.npy"):
+        index = segment.with_suffix(".json")
+        if damage == "truncated":
+            segment.write_bytes(segment.read_bytes()[:90])
+        elif damage == "pickle":
+            np.save(segment, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+        elif damage == "index":
+            index.write_text(json.dumps({"rows": 5}))
+        elif damage == "no index":
+            index.unlink()
+        elif damage == "other width":
+            np.save(segment, np.zeros((5, 2), dtype=np.float32))
+        else:
+            np.save(segment, np.load(segment).astype(np.float64))
+    found = collect(model, SPEC, paths, cache=store)
+    assert found.computed == 5
+    check(found, model, SPEC, paths, ())
+
+
+def test_large_results_are_mapped_from_disk(
+    tmp_path: Path, model: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(concepts.cache, "IN_MEMORY", 100)
+    paths = write_images(tmp_path / "images", 9)
+    found = collect(model, SPEC, [*paths, paths[0]])
+    check(found, model, SPEC, [*paths, paths[0]], ())
+    assert all(isinstance(values, np.memmap) for values in found.activations.values())
+
+
+def test_gradients_alone(tmp_path: Path, model: LoadedModel) -> None:
+    paths = write_images(tmp_path / "images", 3)
+    found = collect(model, SPEC, paths, columns=(0,), with_activations=False)
+    assert found.activations == {}
+    assert found.gradients["0"][0].shape == (3, 108)
+
+
+def test_no_image_is_refused(model: LoadedModel) -> None:
+    with pytest.raises(ModelError, match="No image to run the model on"):
+        collect(model, SPEC, [])
+
+
+def test_entry_keeps_nothing_of_a_failed_segment(tmp_path: Path) -> None:
+    entry = Entry(tmp_path / "entry", 2)
+
+    def fail() -> None:
+        with entry.segment(["x"]) as rows:
+            rows[:] = 1
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert entry.hashes() == set()
+    assert list((tmp_path / "entry").iterdir()) == []
+
+
+def test_scratch_goes_with_its_owner() -> None:
+    scratch = Scratch()
+    path = scratch.path
+    (path / "rows.npy").write_bytes(b"0")
+    del scratch
+    assert not path.exists()
