@@ -12,6 +12,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
+from slices.intervals import clopper_pearson
 from slices.scores import FEW, Floats, Ints, ScoreEstimate
 
 BINS = 15
@@ -75,7 +76,7 @@ def reliability(
         effective = rows.astype(np.float64)
     else:
         variance, effective = _clustered_variance(residual, where, clusters, rows, observed)
-    low, high = _exact_limits(observed, effective, confidence)
+    low, high = clopper_pearson(observed * effective, effective, 1 - confidence)
     return ReliabilityCurve(rows.astype(np.int64), score, observed, low, high, variance)
 
 
@@ -183,14 +184,3 @@ def _clustered_variance(
     with np.errstate(divide="ignore", invalid="ignore"):
         effective = np.where((variance > 0) & (binomial > 0), binomial / variance, count)
     return variance, np.minimum(effective, rows)
-
-
-def _exact_limits(share: Floats, trials: Floats, confidence: float) -> tuple[Floats, Floats]:
-    from scipy.special import betaincinv
-
-    tail, events = (1 - confidence) / 2, share * trials
-    none, all_of_them = events <= 0, events >= trials
-    low = np.where(none, 0.0, betaincinv(np.where(none, 1.0, events), trials - events + 1, tail))
-    rest = np.where(all_of_them, 1.0, trials - events)
-    high = np.where(all_of_them, 1.0, betaincinv(events + 1, rest, 1 - tail))
-    return low, high

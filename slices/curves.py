@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from slices.intervals import clopper_pearson
 from slices.scores import Floats, Ints, ScoreHistogram
 
 SweepMetric = Literal["recall", "fpr", "specificity", "fnr", "precision", "npv", "selection_rate", "accuracy"]
@@ -67,18 +68,13 @@ def sweep(
     confidence: float = 0.95,
 ) -> Sweep:
     """A proportion metric with Clopper-Pearson limits at each threshold (pointwise, rows as units)."""
-    from scipy.special import betaincinv
-
     cells = sweep_counts(counts, thresholds, tie=tie)
     top, bottom = _CELLS[metric]
     events = cells[:, top].sum(-1)
     support = cells[:, bottom].sum(-1)
     defined = support > 0
     trials = np.where(defined, support, 1)
-    tail = (1 - confidence) / 2
-    low = np.where(events > 0, betaincinv(np.maximum(events, 1), trials - events + 1, tail), 0.0)
-    missed = trials - events
-    high = np.where(missed > 0, betaincinv(events + 1, np.maximum(missed, 1), 1 - tail), 1.0)
+    low, high = clopper_pearson(events, trials, 1 - confidence)
     return Sweep(
         thresholds,
         np.where(defined, events / trials, 0.0),

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from slices.intervals import clopper_pearson, korn_graubard
+
 
 @dataclass(frozen=True, slots=True)
 class PresentationRule:
@@ -59,17 +61,13 @@ def korn_graubard_limits(
     ----------
     Korn & Graubard (1998), Survey Methodology 24, 193-201. Parker et al. (2017), appendix.
     """
-    from scipy.special import betaincinv, stdtrit
-
-    tail = (1 - STANDARD_CONFIDENCE) / 2
+    alpha = 1 - STANDARD_CONFIDENCE
     size = support if effective is None else min(effective, support)
-    if degrees is not None and degrees >= 1 and support > 1:
-        ratio = stdtrit(support - 1, 1 - tail) / stdtrit(degrees, 1 - tail)
-        size = min(size * float(ratio) ** 2, support)
-    events = value * size
-    low = float(betaincinv(events, size - events + 1, tail)) if events > 0 else 0.0
-    high = float(betaincinv(events + 1, size - events, 1 - tail)) if events < size else 1.0
-    return low, high
+    if degrees is None or degrees < 1:
+        low, high = clopper_pearson(value * size, size, alpha)
+    else:
+        low, high = korn_graubard(value, support, size, degrees, alpha)
+    return float(low), float(high)
 
 
 def proportion_shortfall(

@@ -13,6 +13,8 @@ from math import exp, log, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
+from slices.intervals import clopper_pearson
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -310,13 +312,9 @@ def logit_limits(value: float, se: float, quantile: float) -> tuple[float, float
 
 
 def exact_limits(value: float, trials: float, confidence: float) -> tuple[float, float]:
-    """Clopper-Pearson limits of a proportion, trials need not be whole."""
-    from scipy.special import betaincinv
-
-    tail, events = (1 - confidence) / 2, value * trials
-    low = float(betaincinv(events, trials - events + 1, tail)) if events > 0 else 0.0
-    high = float(betaincinv(events + 1, trials - events, 1 - tail)) if events < trials else 1.0
-    return low, high
+    """Clopper-Pearson limits of a share, trials need not be whole."""
+    low, high = clopper_pearson(value * trials, trials, 1 - confidence)
+    return float(low), float(high)
 
 
 def _placements(counts: ScoreHistogram) -> tuple[Floats, Floats]:
