@@ -17,7 +17,7 @@ def test_a_shadowed_room_is_one_line_and_exit_two(tmp_path: Path, room: str) -> 
     (tmp_path / room).mkdir()
     (tmp_path / room / "__init__.py").write_text("raise SystemExit('imported')\n")
     done = subprocess.run(
-        [sys.executable, "-c", "import xaudit; xaudit.main()", "--help"],
+        [sys.executable, "-P", "-c", "import xaudit; xaudit.main()", "--help"],
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
         capture_output=True,
         text=True,
