@@ -41,7 +41,11 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Disparity:
-    """A slice against a comparator: difference = slice - comparator, ratio = slice / comparator."""
+    """A slice against a comparator: difference = slice - comparator, ratio = slice / comparator.
+
+    ``comparator`` is the comparator's own estimate, ``p_adjusted`` Holm's, ``p_bh`` Benjamini and
+    Hochberg's, ``detectable_gap`` the smallest gap that this log could have shown.
+    """
 
     metric: str
     against: str
@@ -53,6 +57,7 @@ class Disparity:
     p_bh: float | None = None
     undefined: str | None = None
     detectable_gap: float | None = None
+    comparator: Estimate | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,149 @@
+"""Assembly: arrays of limits into records, one per slice and class; every NaN becomes a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slices.comparison import Pair
+from slices.counts import SliceCounts
+from slices.disparities import Gaps
+from slices.metrics import Metric
+from slices.records import Disparity, Estimate, Limits, Simultaneous, SliceRecord
+from slices.replication import DIFFERENCE, VALUE
+from slices.selection import METHODS, NONE, Bounds, Design
+
+Array = NDArray[np.float64]
+
+NO_INTERVAL = "no interval holds for it here: a margin of fewer than 10 rows, or a value at -1 or 1"
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """One metric over all pairs (first the slices with their complements) and classes.
+
+    ``other`` are the comparators' own values with closed-form limits.
+    ``undefined`` is the share of replicates without a value, shape (3, pairs, classes);
+    ``support`` and ``design`` are those of the slices.
+    """
+
+    metric: Metric
+    value: Bounds
+    other: Bounds
+    gap: Gaps
+    support: Array
+    other_support: Array
+    undefined: Array
+    p_holm: Array
+    p_bh: Array
+    design: Design | None = None
+    other_design: Design | None = None
+
+
+def slice_record(
+    counts: SliceCounts,
+    klass: str | None,
+    place: tuple[int, int],
+    confusion: NDArray[np.int64],
+    results: Sequence[Results],
+    pairs: Mapping[int, Sequence[tuple[int, Pair]]],
+    jointly: Mapping[tuple[int, int], Sequence[Simultaneous]],
+    failed: int,
+) -> SliceRecord:
+    """The record of the slice and class at ``place``."""
+    index, k = place
+    tp, fp, fn, tn = (int(v) for v in confusion[index, k])
+    return SliceRecord(
+        slice=counts.slice,
+        klass=klass,
+        n=counts.n if klass is None else tp + fp + fn + tn,
+        clusters=counts.clusters,
+        counts=(tp, fp, fn, tn),
+        failed_predictions=failed,
+        unlabelled=counts.unlabelled,
+        estimates=tuple(_estimate(result, index, k) for result in results),
+        disparities=tuple(
+            _disparity(result, number, k, pair) for result in results for number, pair in pairs.get(index, ())
+        ),
+        simultaneous=tuple(jointly.get(place, ())),
+    )
+
+
+def limits(bounds: Bounds, at: tuple[int, int]) -> Limits:
+    """Value and limits at a place, None where NaN."""
+    return Limits(number(bounds.value[at]), number(bounds.low[at]), number(bounds.high[at]))
+
+
+def number(value: float | np.floating) -> float | None:
+    """A finite float, or None."""
+    return float(value) if np.isfinite(value) else None
+
+
+def _estimate(result: Results, index: int, k: int) -> Estimate:
+    method = _method(result, result.value, VALUE, (index, k))
+    return _described(result, result.value, result.support, result.design, (index, k), method)
+
+
+def _comparator(result: Results, row: int, k: int) -> Estimate:
+    method = METHODS[result.other.method[row, k]]
+    return _described(result, result.other, result.other_support, result.other_design, (row, k), method)
+
+
+def _described(
+    result: Results, bounds: Bounds, support: Array, design: Design | None, at: tuple[int, int], method: str
+) -> Estimate:
+    found = limits(bounds, at)
+    rows = round(float(support[at]))
+    reason = None
+    if found.value is None:
+        reason = result.metric.undefined
+    elif found.low is None:
+        reason = NO_INTERVAL
+    effective = None if design is None else number(design.effective[at])
+    return Estimate(
+        metric=result.metric.name,
+        value=found.value,
+        low=found.low,
+        high=found.high,
+        support=rows,
+        method=method,
+        undefined=reason,
+        effective=effective,
+        design_effect=rows / effective if effective else None,
+        clusters=None if design is None else int(design.clusters[at]),
+    )
+
+
+def _disparity(result: Results, row: int, k: int, pair: Pair) -> Disparity:
+    at = (row, k)
+    difference = limits(result.gap.difference, at)
+    reason = None
+    if difference.value is None:
+        where = "the slice" if not result.support[at] else "the comparator"
+        reason = f"{where}: {result.metric.undefined}"
+    elif difference.low is None:
+        reason = NO_INTERVAL
+    return Disparity(
+        metric=result.metric.name,
+        against=pair.against,
+        difference=difference,
+        ratio=limits(result.gap.ratio, at),
+        p_value=number(result.gap.p_value[at]),
+        p_adjusted=number(result.p_holm[at]),
+        p_bh=number(result.p_bh[at]),
+        method=_method(result, result.gap.difference, DIFFERENCE, at),
+        undefined=reason,
+        comparator=_comparator(result, row, k),
+    )
+
+
+def _method(result: Results, bounds: Bounds, figure: int, at: tuple[int, int]) -> str:
+    code = int(bounds.method[at])
+    text = METHODS[code]
+    share = float(result.undefined[(figure, *at)])
+    if share > 0 and code != NONE:
+        text += f"; undefined in {100 * share:.2g}% of the replicates"
+    return text

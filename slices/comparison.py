@@ -1,0 +1,73 @@
+"""Comparison: which slice is compared with what, and both sides' confusion counts as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slices.counts import ClusterPatterns, CountedLog, SliceCounts
+from slices.records import Tested
+from slices.slicing import Slice
+
+COMPLEMENT = "complement"
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A slice (by place) and its comparator: the complement (``other`` None) or another slice."""
+
+    index: int
+    against: str
+    other: int | None = None
+
+
+def reference_slice(slice_: Slice, value: str) -> Slice | None:
+    """The slice with the reference value of a one-way slice's attribute; None for intersections."""
+    if slice_.order != 1:
+        return None
+    return Slice(((slice_.values[0][0], value),))
+
+
+def make_pairs(slices: Sequence[SliceCounts], tested: Sequence[Tested]) -> tuple[Pair, ...]:
+    """Every slice with its complement in the log's order, then the named references that rules ask for."""
+    place = {counts.slice: index for index, counts in enumerate(slices)}
+    named = set()
+    for item in tested:
+        if item.against in (None, COMPLEMENT) or item.slice not in place:
+            continue
+        reference = reference_slice(item.slice, str(item.against))
+        if reference in place and reference != item.slice:
+            named.add((place[item.slice], str(item.against), place[reference]))
+    return tuple(
+        [Pair(index, COMPLEMENT) for index in range(len(slices))]
+        + [Pair(index, against, other) for index, against, other in sorted(named)]
+    )
+
+
+def both_sides(counted: CountedLog, pairs: Sequence[Pair]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """One-vs-rest confusion counts of all slices and comparators, each of shape (pairs, classes, 4)."""
+    slices = counted.slices
+    inside = np.stack([slices[pair.index].inside for pair in pairs])
+    outside = np.stack([comparator(slices, pair) for pair in pairs])
+    return (
+        np.asarray(counted.space.confusion(inside), dtype=np.int64),
+        np.asarray(counted.space.confusion(outside), dtype=np.int64),
+    )
+
+
+def comparator(slices: Sequence[SliceCounts], pair: Pair) -> NDArray[np.int64]:
+    """Counts of the comparator, shape (strata, cells)."""
+    return slices[pair.index].outside if pair.other is None else slices[pair.other].inside
+
+
+def patterns_of(counted: CountedLog, pair: Pair) -> ClusterPatterns | None:
+    """Joint count vectors of the pair's two sides per cluster; None where rows are the unit."""
+    if counted.clusters is None or counted.patterns is None:
+        return None
+    here = counted.slices[pair.index].slice
+    if pair.other is None:
+        return counted.patterns(here)
+    return counted.patterns(here, counted.slices[pair.other].slice)

@@ -1,0 +1,144 @@
+"""Disparities: a slice against a comparator, as difference and ratio, in closed form for all at once.
+
+Where the bootstrap is valid on both sides its limits replace these (``slices.replication``).
+
+Rows are the unit: score limits for proportions (Miettinen-Nurminen for the difference, Koopman for
+the ratio), whose common p-value is the score test's; F1, balanced accuracy and MCC take theirs from
+the limits of both sides (MOVER). Clusters are the unit: MOVER with the correlation that shared
+patients give the two sides. Every p-value is dual to the difference's interval: below ``alpha``
+exactly where the interval excludes 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slices.intervals import (
+    dual_p_value,
+    koopman,
+    miettinen_nurminen,
+    mover_difference,
+    mover_ratio,
+    score_p_value,
+)
+from slices.metrics import Metric
+from slices.selection import MOVER, NONE, SCORE, Bounds, Design, bounds
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Gaps:
+    """Differences and ratios of one metric over many pairs; NaN where undefined."""
+
+    difference: Bounds
+    ratio: Bounds
+    p_value: Array
+
+
+def gaps(
+    metric: Metric,
+    counts: NDArray[np.generic],
+    others: NDArray[np.generic],
+    alpha: float | Array,
+    *,
+    designs: tuple[dict[str, Design], dict[str, Design]] | None = None,
+    correlation: Array | float = 0.0,
+    exact: bool = False,
+) -> Gaps:
+    """Compare slices with their comparators.
+
+    Parameters
+    ----------
+    metric : Metric
+    counts, others : array, shape (..., 4)
+        Confusion counts of the slices and of their comparators.
+    alpha : float or array
+    designs : pair of dict, optional
+        Designs of both sides, where rows are not the unit.
+    correlation : array or float
+        Of the two estimates.
+    exact : bool
+        MOVER from limits that are never below nominal (simultaneous inference); no p-value.
+    """
+    value, other = metric.of(counts), metric.of(others)
+    difference = value - other
+    defined = np.isfinite(difference)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(defined & (other > 0), value / other, np.nan)
+    # A ratio of correlations means nothing.
+    if metric.lowest < 0:
+        ratio = np.full_like(ratio, np.nan)
+    level = np.broadcast_to(np.asarray(alpha, dtype=np.float64), difference.shape)
+    if metric.kind == "proportion" and designs is None and not exact:
+        return _by_score(metric, counts, others, level, difference, ratio)
+    rho = np.broadcast_to(np.nan_to_num(np.asarray(correlation, dtype=np.float64)), difference.shape)
+
+    def sides(level: Array) -> tuple[Bounds, Bounds]:
+        first, second = designs or (None, None)
+        return (
+            bounds(metric, counts, level, designs=first, exact=exact),
+            bounds(metric, others, level, designs=second, exact=exact),
+        )
+
+    def limits(level: Array) -> tuple[Array, Array]:
+        a, b = sides(level)
+        low, high = mover_difference(a.value, a.low, a.high, b.value, b.low, b.high, rho)
+        span = metric.highest - metric.lowest
+        return np.clip(low, -span, span), np.clip(high, -span, span)
+
+    low, high = limits(level)
+    bounded = defined & np.isfinite(low) & np.isfinite(high)
+    a, b = sides(level)
+    low_ratio, high_ratio = mover_ratio(a.value, a.low, a.high, b.value, b.low, b.high, rho)
+    p_value = np.full(difference.shape, np.nan)
+    if not exact:
+        p_value = np.where(bounded, dual_p_value(limits, difference.shape), np.nan)
+    return Gaps(
+        Bounds(difference, low, high, _codes(bounded, MOVER)),
+        _ratio_bounds(ratio, low_ratio, high_ratio, MOVER),
+        p_value,
+    )
+
+
+def _by_score(
+    metric: Metric,
+    counts: NDArray[np.generic],
+    others: NDArray[np.generic],
+    alpha: Array,
+    difference: Array,
+    ratio: Array,
+) -> Gaps:
+    x1, n1, x2, n2 = metric.count(counts), metric.trials(counts), metric.count(others), metric.trials(others)
+    defined = np.isfinite(difference)
+    low, high, p_value = (np.full(difference.shape, np.nan) for _ in range(3))
+    picked = x1[defined], n1[defined], x2[defined], n2[defined]
+    low[defined], high[defined] = miettinen_nurminen(*picked, alpha[defined])
+    p_value[defined] = score_p_value(*picked)
+    low_ratio, high_ratio = np.full(ratio.shape, np.nan), np.full(ratio.shape, np.nan)
+    positive = np.isfinite(ratio)
+    low_ratio[positive], high_ratio[positive] = koopman(
+        x1[positive], n1[positive], x2[positive], n2[positive], alpha[positive]
+    )
+    return Gaps(
+        Bounds(difference, low, high, _codes(defined, SCORE)),
+        _ratio_bounds(ratio, low_ratio, high_ratio, SCORE),
+        p_value,
+    )
+
+
+def _ratio_bounds(ratio: Array, low: Array, high: Array, code: int) -> Bounds:
+    known = np.isfinite(ratio)
+    return Bounds(
+        ratio,
+        np.where(known, low, np.nan),
+        np.where(known & np.isfinite(high), high, np.nan),
+        _codes(known & np.isfinite(low), code),
+    )
+
+
+def _codes(where: NDArray[np.bool_], code: int) -> NDArray[np.int8]:
+    return np.where(where, code, NONE).astype(np.int8)

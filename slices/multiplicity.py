@@ -1,0 +1,44 @@
+"""Multiplicity: the level at which many intervals hold jointly, and adjusted p-values.
+
+It supplies levels only; the limits at that level are exact ones (``slices.selection``), since with
+normal or bootstrap tails the family-wise error is far above nominal for rare errors.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+
+
+def bonferroni_level(alpha: float, family: int) -> float:
+    """Each quantity's ``alpha`` so that all intervals of a family hold with 1 - ``alpha``.
+
+    Examples
+    --------
+    >>> bonferroni_level(0.05, 10)
+    0.005
+    """
+    return alpha / max(family, 1)
+
+
+def adjust(p_values: ArrayLike, method: Literal["holm", "fdr_bh"]) -> Array:
+    """Adjusted p-values over one family; NaN (no test) stays NaN and is not counted.
+
+    Parameters
+    ----------
+    p_values : array_like, shape (tests,)
+    method : holm | fdr_bh
+        Family-wise error (Holm 1979) or false discovery rate (Benjamini & Hochberg 1995).
+    """
+    from statsmodels.stats.multitest import multipletests
+
+    p = np.asarray(p_values, dtype=np.float64)
+    result = np.full(p.shape, np.nan)
+    tested = np.isfinite(p)
+    if np.any(tested):
+        result[tested] = multipletests(p[tested], method=method)[1]
+    return result

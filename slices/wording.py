@@ -1,0 +1,71 @@
+"""Wording: what the analysis did, in plain sentences for the report's method section."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from slices.counts import CountedLog
+from slices.selection import BCA, METHODS, NONE
+
+
+def method_sentences(
+    counted: CountedLog,
+    used: Iterable[int],
+    *,
+    resamples: int,
+    confidence: float,
+    family: int,
+    level: float,
+    level_method: str,
+    undefined: bool,
+) -> tuple[str, ...]:
+    """Plain sentences: the unit, the draws, the intervals used, the family and its level.
+
+    Parameters
+    ----------
+    counted : CountedLog
+    used : iterable of int
+        Codes (into ``METHODS``) of the intervals in this report.
+    undefined : bool
+        Whether an interval was replaced because over 1% of its replicates were undefined.
+    """
+    percent = f"{100 * confidence:g}%"
+    sentences = []
+    if counted.clusters is not None:
+        sentences.append(
+            f"The unit that is resampled is the cluster (the patient): {counted.clusters:,} clusters, all "
+            "kept in every slice. A slice and its comparator are drawn together, so that clusters with "
+            "rows on both sides count as what they are."
+        )
+    else:
+        sentences.append(
+            "The unit that is resampled is the row: rows are taken as independent of each other, since "
+            "the log names no cluster. A slice and its complement are drawn together."
+        )
+    codes = sorted(set(used) - {NONE})
+    sentences.append(
+        f"Intervals have {percent} confidence, each for itself. Which kind is used depends on the support "
+        f"and the number of clusters. Used here: {'; '.join(METHODS[code] for code in codes)}."
+    )
+    if BCA in codes:
+        sentences.append(
+            f"Bootstrap intervals come from {resamples:,} draws of the confusion counts, which have the "
+            "same law as drawing rows (or clusters) from the log."
+        )
+    if undefined:
+        sentences.append(
+            "Where a figure was undefined in more than 1% of its replicates, the closed-form interval "
+            "for small samples was used instead."
+        )
+    if family:
+        sentences.append(
+            f"The policy tests {family:,} quantities. Their simultaneous intervals hold together with "
+            f"{percent} confidence: each alone misses with a probability of at most {1 - level:.3g} "
+            f"({level_method}); the limits at that level are exact ones."
+        )
+    sentences.append(
+        "A p-value is that of a difference of zero and agrees with the difference's interval. Adjusted "
+        "p-values (Holm; Benjamini-Hochberg) are over all slices and classes of one metric. They inform "
+        "and decide nothing."
+    )
+    return tuple(sentences)
