@@ -220,6 +220,8 @@ def _finish(document: Any, pdf: Any) -> None:
             raise RenderError(
                 f"The vendored font has no glyph for {lacking}; write it plainly, not as a reference."
             )
+    if "AF" in pdf.catalog:  # WeasyPrint lists each attachment twice
+        pdf.catalog["AF"][:] = dict.fromkeys(pdf.catalog["AF"])
     _claim_universal_access(pdf)
     _index_structure(pdf)
     _pad_streams(pdf)
