@@ -12,7 +12,7 @@ ConceptVerdict = Literal["drives", "opposes", "no_effect_shown", "not_learnt"]
 
 @dataclass(frozen=True, slots=True)
 class InputFormat:
-    """How an image file becomes a tensor: size (height, width) in pixels, channels, per-channel mean and std."""
+    """How an image file becomes a tensor: (height, width) in pixels, channels, mean and std a channel."""
 
     size: tuple[int, int]
     channels: int
@@ -131,16 +131,28 @@ class ConceptResult:
     null_effects: tuple[float, ...] = ()  # the pseudo-concepts' effects, sorted: drawn in the report
     p_holm: float | None = None
     p_bh: float | None = None
+    # Slice records only: the slice's effect minus that of the class's other images ("rest"), judged
+    # against the same difference under the pseudo-concepts. An association, not a cause.
+    rest_effect: float | None = None
+    difference: float | None = None
+    difference_low: float | None = None
+    difference_high: float | None = None
+    difference_p_value: float | None = None
+    difference_p_adjusted: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ConceptSet:
-    """A set of images as used: its name, source in words, number of images, one hash over all of them."""
+    """A set of images as used: its name, source in words, number of images, one hash over all of them.
+
+    ``used``: the number of images in one set drawn from it (None for the pool).
+    """
 
     name: str
     source: str
     images: int
     sha256: str
+    used: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,3 +167,4 @@ class ConceptStage:
     set_size: int = 0
     pseudo_concepts: int = 0
     layers: Mapping[str, str] = field(default_factory=dict)  # layer -> "flattened 12544" and the like
+    notes: tuple[str, ...] = ()  # plain sentences: consistency across layers, entangled concepts

@@ -1,0 +1,226 @@
+"""What the model does with the images: activations of the training table, logit gradients of the log.
+
+One forward pass for each training image, one forward and one backward for each scored image, in batches;
+what was measured before comes from the cache. The algebra after this never asks the model again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from concepts.errors import ConceptError
+from concepts.images import hash_images, list_images, locate
+from concepts.records import ConceptSpec, ConceptStageSpec, LogImages
+from concepts.sources import ImageLibrary, TrainingImage
+
+if TYPE_CHECKING:
+    from concepts.cache import Collected
+    from concepts.models import LoadedModel
+
+Progress = Callable[[str, int, int], None]
+Matrix = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class ClassImages:
+    """The scored images of a class: rows of the log, each file once, in the order of their names."""
+
+    name: str
+    rows: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Activations and gradients.
+
+    ``activations``: layer -> shape (table rows, width); ``gradients``: layer -> class -> shape (images of
+    the class, width); ``layers``: layer -> its shape in words; ``kept``: owners of the mapped files.
+    """
+
+    activations: Mapping[str, Matrix]
+    gradients: Mapping[str, Mapping[str, Matrix]]
+    layers: Mapping[str, str]
+    weights_sha256: str | None
+    kept: tuple[object, ...] = ()
+
+
+class MeasuringLibrary(ImageLibrary, Protocol):
+    """A library of images that can also measure them."""
+
+    def measure(self, table: Sequence[TrainingImage], classes: Sequence[ClassImages]) -> Measured:
+        """Activations of the training table and gradients of the scored images."""
+        ...
+
+
+class FolderLibrary:
+    """Images as files: concept folders, the random folder and the log's images."""
+
+    def __init__(self, spec: ConceptStageSpec, *, progress: Progress) -> None:
+        self._spec = spec
+        self._progress = progress
+        self._known: dict[str, tuple[TrainingImage, ...]] = {}
+
+    def concept(self, spec: ConceptSpec) -> Sequence[TrainingImage]:
+        """The images of the concept's folder."""
+        if spec.folder is None:
+            raise ConceptError(f"Concept '{spec.name}' has no folder of images.")
+        return self._folder(f"concept {spec.name}", spec.folder)
+
+    def random(self) -> Sequence[TrainingImage]:
+        """The images of the random folder.
+
+        Raises
+        ------
+        ConceptError
+            The configuration names none.
+        """
+        if self._spec.random is None:
+            raise ConceptError(
+                "[concepts] random is missing; name a folder of random images, from which the negatives and "
+                "the pseudo-concepts are drawn."
+            )
+        return self._folder("random", self._spec.random)
+
+    def logged(self) -> Sequence[TrainingImage]:
+        """The log's images, one a row; a file is read once however many rows name it."""
+        log = self._spec.log
+        if log is None:
+            raise ConceptError(
+                "[concepts] has no images to score; give `images` and `image_column`, the log's own images."
+            )
+        if "log" not in self._known:
+            names = sorted(set(log.files))
+            paths = locate(log.root, names)
+            digests = hash_images(paths, progress=self._progress)
+            by_name = {
+                name: TrainingImage("log", name, digest, path)
+                for name, path, digest in zip(names, paths, digests, strict=True)
+            }
+            self._known["log"] = tuple(by_name[name] for name in log.files)
+        return self._known["log"]
+
+    def measure(self, table: Sequence[TrainingImage], classes: Sequence[ClassImages]) -> Measured:
+        """Run the model over the training table and over the scored images of each class."""
+        return _measure_with_model(self._spec, table, self.logged(), classes, progress=self._progress)
+
+    def _folder(self, group: str, folder: Path) -> tuple[TrainingImage, ...]:
+        if group not in self._known:
+            paths = list_images(folder)
+            digests = hash_images(paths, progress=self._progress)
+            self._known[group] = tuple(
+                TrainingImage(group, path.relative_to(folder).as_posix(), digest, path)
+                for path, digest in zip(paths, digests, strict=True)
+            )
+        return self._known[group]
+
+
+def images_of_classes(
+    log: LogImages, classes: Sequence[str], outputs: Sequence[str]
+) -> tuple[ClassImages, ...]:
+    """The rows of the log that are scored for each class: those labelled with it.
+
+    Raises
+    ------
+    ConceptError
+        A class is not among the model's outputs.
+    """
+    found = []
+    for name in classes:
+        if outputs and name not in outputs:
+            raise ConceptError(
+                f"[concepts] classes names '{name}', which is not an output of the model; its outputs: "
+                f"{', '.join(outputs)}."
+            )
+        first: dict[str, int] = {}
+        for row, (file, label) in enumerate(zip(log.files, log.labels, strict=True)):
+            if label == name:
+                first.setdefault(file, row)
+        found.append(ClassImages(name, tuple(first[file] for file in sorted(first))))
+    return tuple(found)
+
+
+def _measure_with_model(
+    spec: ConceptStageSpec,
+    table: Sequence[TrainingImage],
+    logged: Sequence[TrainingImage],
+    classes: Sequence[ClassImages],
+    *,
+    progress: Progress,
+) -> Measured:
+    from concepts.cache import collect
+    from concepts.models import load_model
+
+    loaded = load_model(spec.model)
+    plain = [image for image in table if image.transform is None]
+    changed = [image for image in table if image.transform is not None]
+    order = np.argsort(np.array([image.transform is not None for image in table], dtype=bool), kind="stable")
+    trained = collect(loaded, spec.model, _paths(plain), columns=(), cache=spec.cache, progress=progress)
+    activations: dict[str, Matrix] = dict(trained.activations)
+    if changed:
+        extra = _transformed_activations(loaded, spec, changed, progress=progress)
+        place = np.argsort(order, kind="stable")
+        activations = {
+            layer: np.concatenate([values, extra[layer]])[place] for layer, values in activations.items()
+        }
+    kept: list[Collected] = [trained]
+    gradients: dict[str, dict[str, Matrix]] = {layer: {} for layer in activations}
+    for one in classes:
+        if not one.rows:
+            continue
+        column = spec.model.outputs.index(one.name)
+        paths = _paths([logged[row] for row in one.rows])
+        scored = collect(
+            loaded,
+            spec.model,
+            paths,
+            columns=(column,),
+            with_activations=False,
+            cache=spec.cache,
+            progress=progress,
+        )
+        kept.append(scored)
+        for layer in activations:
+            gradients[layer][one.name] = scored.gradients[layer][0]
+    return Measured(activations, gradients, _described(trained), loaded.sha256, tuple(kept))
+
+
+def _described(collected: Collected) -> dict[str, str]:
+    return {layer: collected.plan.describe(layer) for layer in collected.plan.order}
+
+
+def _paths(images: Sequence[TrainingImage]) -> tuple[Path, ...]:
+    return tuple(image.path for image in images if image.path is not None)
+
+
+def _transformed_activations(
+    loaded: LoadedModel, spec: ConceptStageSpec, images: Sequence[TrainingImage], *, progress: Progress
+) -> dict[str, Matrix]:
+    """Activations of transformed images; they come from no file, so that no cache holds them."""
+    import torch
+
+    from concepts.images import normalise, read_pixels
+    from concepts.taps import activations
+    from concepts.transforms import find_transform
+
+    form, model = spec.model.input, spec.model
+    parts: dict[str, list[Matrix]] = {layer: [] for layer in model.layers}
+    size = 32
+    for start in range(0, len(images), size):
+        batch = []
+        for image in images[start : start + size]:
+            if image.transform is None or image.path is None:
+                continue
+            change = find_transform(image.transform)
+            batch.append(change(read_pixels(image.path, form)))
+        tensor = torch.from_numpy(normalise(np.stack(batch), form)).to(loaded.device)
+        found = activations(loaded.module, model.layers, tensor, model.pooling, output=model.output)
+        for layer in model.layers:
+            parts[layer].append(found[layer].numpy())
+        progress("activations of transformed images", min(start + size, len(images)), len(images))
+    return {layer: np.concatenate(part) for layer, part in parts.items()}

@@ -1,0 +1,331 @@
+"""The concept stage: sources -> measurements -> one layer's algebra after another -> verdicts.
+
+The sentence of the room, as a list of stages; what each does is in the module that it calls.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from concepts.analysis import (
+    Finding,
+    PlannedDraws,
+    ScoredClass,
+    SliceKey,
+    analyse_concept,
+    plan_draws,
+)
+from concepts.errors import ConceptError
+from concepts.gates import ENTANGLED, cosine_matrix
+from concepts.gram import grams
+from concepts.measure import ClassImages, FolderLibrary, Measured, MeasuringLibrary, images_of_classes
+from concepts.records import Cav, ConceptResult, ConceptSet, ConceptStage, ConceptStageSpec, LogImages
+from concepts.sets import SPLITS
+from concepts.sources import (
+    ImageLibrary,
+    PlannedConcept,
+    TrainingImage,
+    TrainingTable,
+    hash_of_set,
+    plan_concepts,
+)
+from concepts.testing import check_can_reject
+from concepts.verdicts import conclude
+
+Progress = Callable[[str, int, int], None]
+NO_CAV = Cav(accuracy=None, auc=None, auc_low=None, auc_high=None, auc_null=None, stability=None)
+
+
+def _silent(_what: str, _done: int, _total: int) -> None:
+    """Report nothing."""
+
+
+def run_concepts(spec: ConceptStageSpec, *, progress: Progress = _silent) -> ConceptStage:
+    """Test every concept for every class at every layer, over all images and in each slice.
+
+    Parameters
+    ----------
+    spec : ConceptStageSpec
+    progress : callable (what, done, total)
+
+    Returns
+    -------
+    ConceptStage
+        Results in the order concept, class, layer; after each, its slices in the order of the
+        specification. The same specification and files give the same numbers.
+
+    Raises
+    ------
+    ConceptError, ModelError
+        Something configured cannot be used: one line that says what, where, found and fix.
+    """
+    from threadpoolctl import threadpool_limits
+
+    log = check_spec(spec)
+    library = open_library(spec, progress=progress)
+    table = TrainingTable()
+    planned = plan_concepts(spec, library, table)
+    logged = library.logged()
+    classes = images_of_classes(log, spec.classes, spec.model.outputs)
+    measured = library.measure(table.images, classes)
+    scored = {one.name: _who_is_scored(one, planned, logged) for one in classes}
+    slices = {one.name: _slice_masks(one, spec.slices, log) for one in classes}
+    draws = [
+        plan_draws(
+            one.spec.name,
+            one.design,
+            pseudo_concepts=spec.pseudo_concepts,
+            resamples=spec.resamples,
+            seed=spec.seed,
+        )
+        for one in planned
+        if one.design is not None
+    ]
+    findings: list[Finding] = []
+    entanglement: dict[str, tuple[tuple[float, ...], ...]] = {}
+    # Small solves lose by threads, and their rounding must not depend on how many cores there are.
+    for number, layer in enumerate(measured.layers):
+        kernel, products = _products(measured, layer, classes)
+        with threadpool_limits(limits=1):
+            found, cosines = _analyse_layer(
+                spec, layer, kernel, products, draws, scored, slices, progress=progress, done=number
+            )
+        findings.extend(found)
+        entanglement[layer] = cosines
+    findings.extend(_without_design(planned, classes, tuple(measured.layers)))
+    ordered = _in_order(findings, spec, tuple(measured.layers))
+    results = conclude(ordered, confidence=spec.confidence)
+    sizes = [one.design.size for one in draws]
+    return ConceptStage(
+        results=results,
+        sets=_sets(planned, library, spec),
+        entanglement=entanglement,
+        weights_sha256=measured.weights_sha256,
+        method=describe_method(spec, sizes),
+        set_size=max(sizes, default=0),
+        pseudo_concepts=spec.pseudo_concepts,
+        layers=dict(measured.layers),
+        notes=(
+            *consistency_notes(results, layers=len(measured.layers)),
+            *entanglement_notes([one.name for one in draws], entanglement),
+        ),
+    )
+
+
+def open_library(spec: ConceptStageSpec, *, progress: Progress) -> MeasuringLibrary:
+    """The images and what measures them: files and a model, or a recording of both."""
+    if spec.recorded is None:
+        return FolderLibrary(spec, progress=progress)
+    from concepts.recorded import RecordedLibrary
+
+    return RecordedLibrary(spec)
+
+
+def check_spec(spec: ConceptStageSpec) -> LogImages:
+    """Refuse what can be refused before any image is read; the log's images where all is well.
+
+    Raises
+    ------
+    ConceptError
+        No concept, no class, no images to score, too few pseudo-concepts to ever reject, too small a
+        minimum number of images.
+    """
+    if not spec.concepts:
+        raise ConceptError("[concepts] names no concept; add a [[concepts.concept]].")
+    if not spec.classes:
+        raise ConceptError("[concepts] classes is empty; name at least one class.")
+    if spec.minimum_images < 4:
+        raise ConceptError(
+            f"[concepts] minimum_images = {spec.minimum_images} is too few: each half of a set needs two; "
+            "give at least 4 (20 is usual)."
+        )
+    check_can_reject(spec.pseudo_concepts, confidence=spec.confidence)
+    if spec.log is None:
+        raise ConceptError(
+            "[concepts] has no images to score; give `images` and `image_column`, the log's own images."
+        )
+    return spec.log
+
+
+def _products(
+    measured: Measured, layer: str, classes: Sequence[ClassImages]
+) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
+    present = [one.name for one in classes if one.rows]
+    kernel, products = grams(
+        measured.activations[layer], [measured.gradients[layer][name] for name in present]
+    )
+    return kernel, dict(zip(present, products, strict=True))
+
+
+def _analyse_layer(
+    spec: ConceptStageSpec,
+    layer: str,
+    kernel: NDArray[np.float64],
+    products: Mapping[str, NDArray[np.float64]],
+    draws: Sequence[PlannedDraws],
+    scored: Mapping[str, Mapping[str, NDArray[np.bool_]]],
+    slices: Mapping[str, Mapping[SliceKey, NDArray[np.bool_]]],
+    *,
+    progress: Progress,
+    done: int,
+) -> tuple[list[Finding], tuple[tuple[float, ...], ...]]:
+    classes = [
+        ScoredClass(name, products.get(name, np.zeros((0, len(kernel)))), scored[name], slices[name])
+        for name in spec.classes
+    ]
+    findings: list[Finding] = []
+    means = []
+    for number, one in enumerate(draws, 1):
+        found, consensus = analyse_concept(
+            kernel,
+            one,
+            classes,
+            layer=layer,
+            solver=spec.cav,
+            confidence=spec.confidence,
+            minimum_images=spec.minimum_images,
+            seed=spec.seed,
+        )
+        findings.extend(found)
+        means.append(consensus)
+        progress(f"testing concepts at {layer}", number, len(draws))
+    cosines = cosine_matrix(kernel, np.stack(means)) if means else np.zeros((0, 0))
+    return findings, tuple(tuple(float(v) for v in row) for row in cosines)
+
+
+def _who_is_scored(
+    one: ClassImages, planned: Sequence[PlannedConcept], logged: Sequence[TrainingImage]
+) -> dict[str, NDArray[np.bool_]]:
+    """For each concept, the class's images whose content trains none of its vectors."""
+    contents = [logged[row].sha256 for row in one.rows]
+    return {
+        concept.spec.name: np.array([digest not in concept.trained_on for digest in contents], dtype=bool)
+        for concept in planned
+    }
+
+
+def _slice_masks(
+    one: ClassImages, slices: Sequence[SliceKey], log: LogImages
+) -> dict[SliceKey, NDArray[np.bool_]]:
+    rows = np.array(one.rows, dtype=np.int64)
+    masks: dict[SliceKey, NDArray[np.bool_]] = {}
+    for key in slices:
+        mask = np.ones(len(rows), dtype=bool)
+        for name, value in key:
+            if name not in log.attributes:
+                raise ConceptError(f"Slice on '{name}': the log's images have no such attribute.")
+            column = log.attributes[name]
+            mask &= np.array([column[row] == value for row in rows.tolist()], dtype=bool)
+        if key:
+            masks[key] = mask
+    return masks
+
+
+def _without_design(
+    planned: Sequence[PlannedConcept], classes: Sequence[ClassImages], layers: Sequence[str]
+) -> list[Finding]:
+    """Findings that hold a reason and no figure, for concepts whose sets cannot be drawn."""
+    return [
+        Finding(one.spec.name, klass.name, layer, (), len(klass.rows), NO_CAV, False, one.undefined)
+        for one in planned
+        if one.design is None
+        for klass in classes
+        for layer in layers
+    ]
+
+
+def _in_order(findings: Sequence[Finding], spec: ConceptStageSpec, layers: Sequence[str]) -> list[Finding]:
+    concepts = {one.name: place for place, one in enumerate(spec.concepts)}
+    classes = {name: place for place, name in enumerate(spec.classes)}
+    depth = {name: place for place, name in enumerate(layers)}
+    slices = {key: place for place, key in enumerate(((), *spec.slices))}
+    return sorted(
+        findings, key=lambda f: (concepts[f.concept], classes[f.klass], depth[f.layer], slices[f.slice])
+    )
+
+
+def _sets(
+    planned: Sequence[PlannedConcept], library: ImageLibrary, spec: ConceptStageSpec
+) -> tuple[ConceptSet, ...]:
+    sets = [one.described for one in planned]
+    if any(one.spec.folder is not None and not one.spec.relative_to for one in planned):
+        pool = library.random()
+        words = "pool of negatives and pseudo-concepts"
+        sets.append(ConceptSet("random", words, len(pool), hash_of_set(pool)))
+    return tuple(sets)
+
+
+SOLVERS = {
+    "ridge": "ridge regression (penalty: the mean variance of the set's activations)",
+    "logistic": "logistic regression (L2 penalty: the mean variance of the set's activations)",
+    "mean_difference": "the difference of the two means (FastCAV)",
+    "pattern": "the covariance of activation and label (pattern-CAV)",
+}
+
+
+def describe_method(spec: ConceptStageSpec, sizes: Sequence[int]) -> str:
+    """The test in plain sentences, with the numbers of this run."""
+    if not sizes:
+        return "No concept had enough images to be tested."
+    size = f"{min(sizes)}" if min(sizes) == max(sizes) else f"{min(sizes)} to {max(sizes)}"
+    return (
+        f"From each concept's images one set of {size} images was taken, and {spec.pseudo_concepts} sets of "
+        "the same size were drawn from its pool to play the concept (pseudo-concepts). Every set, the "
+        "concept's and each pseudo-concept's, went through one procedure: it was cut into halves "
+        f"{SPLITS} times; each half was told from as many images of the pool, drawn anew each time and "
+        f"outside the set, by {SOLVERS[spec.cav]}; the other half judged the vector. The effect is the mean "
+        "derivative of the class's logit along the vector, over the images of the class, times the distance "
+        f"from negatives to concept along it, averaged over the set's {2 * SPLITS} vectors. The p-value is "
+        "the share of pseudo-concepts whose effect lies as far from the pseudo-concepts' median "
+        "((1 + number) / (R + 1)); it is adjusted over concept x class x layer by the largest standardised "
+        "distance of each joint draw (max-T), every concept having pseudo-concepts of its own. Intervals "
+        f"are the value -/+ Student's t times the standard error of {min(spec.resamples, 200)} joint "
+        "resamplings of images and sets. The score is the share of images with a positive derivative, "
+        "zero derivatives apart. A concept counts as learnt at a layer where its held-out AUC and the "
+        f"agreement of vectors from disjoint halves exceed the {spec.confidence:.0%} quantile of the "
+        "pseudo-concepts'. Images that may train a vector are not scored. Slices are compared with the "
+        "class's other images by the same difference under the pseudo-concepts: an association, not a cause."
+    )
+
+
+def consistency_notes(results: Sequence[ConceptResult], *, layers: int) -> tuple[str, ...]:
+    """One sentence for each concept and class that has an effect at some layer, and not the same at all."""
+    by_pair: dict[tuple[str, str], list[ConceptResult]] = defaultdict(list)
+    for one in results:
+        if not one.slice:
+            by_pair[one.concept, one.klass].append(one)
+    notes = []
+    for (concept, klass), found in by_pair.items():
+        at = {
+            verdict: [one.layer for one in found if one.verdict == verdict]
+            for verdict in ("drives", "opposes")
+        }
+        if at["drives"] and at["opposes"]:
+            notes.append(
+                f"{concept} drives {klass} at {', '.join(at['drives'])} but opposes it at "
+                f"{', '.join(at['opposes'])}: the layers contradict each other."
+            )
+        elif 0 < len(at["drives"]) + len(at["opposes"]) < layers:
+            verb = "drives" if at["drives"] else "opposes"
+            notes.append(
+                f"{concept} {verb} {klass} at {', '.join(at[verb])} only, of {layers} layers tested."
+            )
+    return tuple(notes)
+
+
+def entanglement_notes(
+    names: Sequence[str], entanglement: Mapping[str, Sequence[Sequence[float]]]
+) -> tuple[str, ...]:
+    """One sentence for each pair of concepts whose vectors point much the same way at a layer."""
+    return tuple(
+        f"{names[i]} and {names[j]} are entangled at {layer} (cosine {cosines[i][j]:.2f}): what one does, "
+        "the other seems to do."
+        for layer, cosines in entanglement.items()
+        for i in range(len(names))
+        for j in range(i + 1, len(names))
+        if abs(cosines[i][j]) >= ENTANGLED
+    )

@@ -1,0 +1,135 @@
+"""The calibrated test: is a concept's effect more extreme than the pseudo-concepts'?
+
+The unit is the set. What is compared is |T - median of the pseudo-concepts' T|, T the mean effect in
+logits; corrected over the family concept x class x layer by max-T on the joint draws. Nothing is known here
+of vectors or images.
+
+References
+----------
+Phipson & Smyth (2010), Permutation p-values should never be zero.
+Westfall & Young (1993), Resampling-based multiple testing, algorithm 2.5 (single step).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from concepts.errors import ConceptError
+
+Floats = NDArray[np.float64]
+
+#: Rounding of a mean over images; distances this close (relative to the spread) count as ties.
+TIE = 1e-9
+
+
+def check_can_reject(pseudo_concepts: int, *, confidence: float) -> None:
+    """Refuse a number of pseudo-concepts with which no result could ever be significant.
+
+    Raises
+    ------
+    ConceptError
+        1 / (R + 1), the smallest p-value, is not below 1 - confidence.
+    """
+    level = 1.0 - confidence
+    if 1.0 / (pseudo_concepts + 1) >= level:
+        needed = int(np.floor(1.0 / level + 1e-9))
+        while 1.0 / (needed + 1) >= level:
+            needed += 1
+        raise ConceptError(
+            f"[concepts] pseudo_concepts = {pseudo_concepts} cannot reject at confidence {confidence:g}: "
+            f"the smallest p-value would be {1 / (pseudo_concepts + 1):.3g}; give at least {needed} "
+            "(300 is usual)."
+        )
+
+
+def distances(effects: Floats, nulls: Floats) -> tuple[Floats, Floats]:
+    """Standardised distances from the pseudo-concepts' median, of the concepts and of the pseudo-concepts.
+
+    Parameters
+    ----------
+    effects : float64 array, shape (hypotheses,)
+    nulls : float64 array, shape (hypotheses, R)
+
+    Returns
+    -------
+    observed : float64 array, shape (hypotheses,)
+    pseudo : float64 array, shape (hypotheses, R)
+        Both over the pseudo-concepts' standard deviation. Where that is 0 the distance is 0 if the effect
+        lies on the median, else infinite.
+    """
+    centre = np.median(nulls, axis=1)
+    scale = nulls.std(axis=1, ddof=1)
+    observed, pseudo = np.abs(effects - centre), np.abs(nulls - centre[:, None])
+    flat = scale <= 1e-12 * np.maximum(np.abs(nulls).max(axis=1), np.abs(effects))
+    divisor = np.where(flat, 1.0, scale)
+    observed = np.where(flat, np.where(observed > 1e-9 * np.abs(effects), np.inf, 0.0), observed / divisor)
+    pseudo = np.where(flat[:, None], 0.0, pseudo / divisor[:, None])
+    return observed, pseudo
+
+
+def p_values(effects: Floats, nulls: Floats) -> Floats:
+    """Two-sided set-level p-value of each hypothesis, (1 + #{pseudo as far}) / (R + 1).
+
+    Parameters
+    ----------
+    effects : float64 array, shape (hypotheses,)
+    nulls : float64 array, shape (hypotheses, R)
+
+    Returns
+    -------
+    float64 array, shape (hypotheses,)
+    """
+    if not len(effects):
+        return np.zeros(0)
+    observed, pseudo = distances(effects, nulls)
+    as_far = (pseudo >= observed[:, None] - TIE).sum(axis=1)
+    return np.asarray((1.0 + as_far) / (nulls.shape[1] + 1))
+
+
+def max_t(effects: Floats, nulls: Floats) -> Floats:
+    """P-values adjusted over all hypotheses by the largest standardised distance of each joint draw.
+
+    Column r of ``nulls`` must be one joint draw: the same pseudo-concept sets for every class and layer of
+    a concept, and a pseudo-concept of its own for every concept (with one pseudo-concept for all concepts
+    the largest distance would not grow with their number).
+
+    Parameters
+    ----------
+    effects : float64 array, shape (hypotheses,)
+    nulls : float64 array, shape (hypotheses, R)
+
+    Returns
+    -------
+    float64 array, shape (hypotheses,); never below the unadjusted p-value
+    """
+    if not len(effects):
+        return np.zeros(0)
+    observed, pseudo = distances(effects, nulls)
+    largest = pseudo.max(axis=0)
+    as_far = (largest[None, :] >= observed[:, None] - TIE).sum(axis=1)
+    return np.asarray((1.0 + as_far) / (nulls.shape[1] + 1))
+
+
+def holm(p: Floats) -> Floats:
+    """Holm's step-down adjusted p-values (Holm 1979)."""
+    order = np.argsort(p, kind="stable")
+    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(stepped, 1.0)
+    return adjusted
+
+
+def benjamini_hochberg(p: Floats) -> Floats:
+    """Benjamini-Hochberg adjusted p-values (1995): false discovery rate."""
+    order = np.argsort(p, kind="stable")[::-1]
+    count = len(p)
+    stepped = np.minimum.accumulate(p[order] * count / np.arange(count, 0, -1))
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(stepped, 1.0)
+    return adjusted
+
+
+def can_survive_holm(pseudo_concepts: int, family: int) -> bool:
+    """Whether R + 1 >= 20 x the family: else the smallest p-value cannot survive Holm at 5%."""
+    return pseudo_concepts + 1 >= 20 * family

@@ -1,0 +1,57 @@
+"""Gram matrices against plain products, in memory and from mapped files."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import concepts.gram as module
+from concepts.gram import column_chunks, gram, grams
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 2**14, 2**30])
+def test_equal_to_the_plain_product(monkeypatch: pytest.MonkeyPatch, chunk_bytes: int) -> None:
+    monkeypatch.setattr(module, "CHUNK_BYTES", chunk_bytes)
+    rng = np.random.default_rng(0)
+    a = rng.standard_normal((13, 301)).astype(np.float32)
+    g = [rng.standard_normal((n, 301)).astype(np.float32) for n in (4, 9)]
+    kernel, products = grams(a, g)
+    wide = a.astype(np.float64)
+    np.testing.assert_allclose(kernel, wide @ wide.T, rtol=1e-13, atol=1e-12)
+    np.testing.assert_array_equal(kernel, kernel.T)
+    for one, product in zip(g, products, strict=True):
+        np.testing.assert_allclose(product, one.astype(np.float64) @ wide.T, rtol=1e-12, atol=1e-12)
+
+
+def test_a_mapped_file_and_a_view_of_one_give_the_same(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    values = rng.standard_normal((3, 6, 50)).astype(np.float32)
+    np.save(tmp_path / "a.npy", values)
+    mapped = np.load(tmp_path / "a.npy", mmap_mode="r")
+    for view, plain in (
+        (mapped[1], values[1]),
+        (mapped[2][2:5], values[2][2:5]),
+        (mapped[0][:, ::2], values[0][:, ::2]),
+    ):
+        np.testing.assert_array_equal(gram(view), gram(np.ascontiguousarray(plain)))
+
+
+def test_chunks_cover_the_columns_once() -> None:
+    pieces = list(column_chunks(1000, 10**7))
+    assert pieces[0][0] == 0
+    assert pieces[-1][1] == 1000
+    assert all(a[1] == b[0] for a, b in pairwise(pieces))
+
+
+def test_float64_accumulation_keeps_what_float32_would_lose() -> None:
+    a = np.full((2, 4_000_000), 0.1, dtype=np.float32)
+    exact = 4_000_000 * float(np.float32(0.1)) ** 2
+    assert abs(gram(a)[0, 1] - exact) < 1e-6
+
+
+def test_unequal_widths_are_refused() -> None:
+    with pytest.raises(ValueError, match="width 3 do not fit activations of width 4"):
+        grams(np.zeros((2, 4), np.float32), [np.zeros((2, 3), np.float32)])
