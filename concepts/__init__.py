@@ -2,3 +2,21 @@
 
 The only room that imports torch.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from concepts.recorder import ActivationRecorder
+
+__all__ = ["ActivationRecorder"]
+
+
+def __getattr__(name: str) -> object:
+    """``concepts.ActivationRecorder``, imported when it is asked for: the room must stay cheap to import."""
+    if name == "ActivationRecorder":
+        from concepts.recorder import ActivationRecorder
+
+        return ActivationRecorder
+    raise AttributeError(f"module 'concepts' has no attribute {name!r}")
