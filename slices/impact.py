@@ -1,0 +1,159 @@
+"""Impact ratios in the layout of New York City's rules on automated employment decision tools.
+
+Belongs here: selection and scoring rates per category, the ratio to the highest rate, small and
+unknown categories. Does not: verdicts (the four-fifths rule is a policy's ``ratio_at_least``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slices.intervals import koopman
+
+SMALL_SHARE = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class ImpactRow:
+    """One category of the table.
+
+    Attributes
+    ----------
+    category : tuple of str
+        One name, or one per attribute for an intersectional category.
+    number, selected : int
+        People assessed; selected, or scored above the median.
+    rate : float
+        ``selected / number``.
+    ratio : float or None
+        To the highest rate, unrounded; None where the category is left out of the ratios or the
+        highest rate is 0.
+    printed : float or None
+        The ratio as the rules' examples print it: of rates rounded to a tenth of a percent, to
+        two decimals.
+    low, high : float or None
+        Koopman's limits of the ratio; None for the category with the highest rate itself.
+    small : bool
+        Below 2% of the data: the auditor may leave it out of the ratios, with a justification.
+    """
+
+    category: tuple[str, ...]
+    number: int
+    selected: int
+    rate: float
+    ratio: float | None
+    printed: float | None
+    low: float | None
+    high: float | None
+    small: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ImpactTable:
+    """The table of one attribute, or of several crossed.
+
+    ``unknown``: people assessed whose category is not known (in no row). ``justification``: why the
+    small categories are left out of the ratios; None where they take part.
+    """
+
+    rows: tuple[ImpactRow, ...]
+    unknown: int
+    highest: tuple[str, ...] | None
+    justification: str | None
+    confidence: float
+
+
+def impact_table(
+    categories: Sequence[tuple[str, ...]],
+    number: NDArray[np.int64],
+    selected: NDArray[np.int64],
+    *,
+    unknown: int = 0,
+    justification: str | None = None,
+    confidence: float = 0.95,
+) -> ImpactTable:
+    """Rates and impact ratios of the categories, in the order given.
+
+    Parameters
+    ----------
+    categories : sequence of tuples of str
+        Names; one element each, or one per attribute for the intersectional table. Categories
+        without a person are left out: they have no rate.
+    number, selected : int64 arrays, shape (categories,)
+        People assessed, and selected (or scored above the sample median, see `above_median`).
+    unknown : int
+        People assessed with a missing category; counted, never in a rate. They are part of the
+        data that the 2% refers to.
+    justification : str, optional
+        If given, categories below 2% of the data take no part in the ratios (their number and
+        rate are still shown) and the table carries this text, as section 5-301(d) requires.
+
+    Raises
+    ------
+    ValueError
+        A category has more people selected than assessed.
+
+    Notes
+    -----
+    The highest rate is a maximum of noisy rates, taken as it stands, since the rules ask for it; the
+    limits hold for the comparison with that category as if it had been named beforehand.
+
+    References
+    ----------
+    6 RCNY section 5-301 (Bias Audit), in particular (b), (c) and (d) and their examples; section
+    5-300 (definitions of selection rate, scoring rate, impact ratio).
+    """
+    if np.any(selected > number):
+        worst = int(np.argmax(selected - number))
+        raise ValueError(
+            f"category {categories[worst]}: {selected[worst]} selected of {number[worst]}: count people once"
+        )
+    total = int(number.sum()) + unknown
+    people = [int(i) for i in np.flatnonzero(number > 0)]
+    small = number < SMALL_SHARE * total
+    taking_part = [i for i in people if justification is None or not small[i]]
+    rate = np.divide(selected, number, out=np.zeros(number.size), where=number > 0)
+    best = max(taking_part, key=lambda i: (rate[i], number[i]), default=None)
+    if best is not None and selected[best] == 0:
+        best = None
+    rows = tuple(
+        _row(
+            categories[i], i, number, selected, best if i in taking_part else None, bool(small[i]), confidence
+        )
+        for i in people
+    )
+    return ImpactTable(rows, unknown, None if best is None else categories[best], justification, confidence)
+
+
+def above_median(scores: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Who scored above the median of the whole sample: the scoring rate's numerator (section 5-300)."""
+    return np.asarray(scores > np.median(scores))
+
+
+def _row(
+    category: tuple[str, ...],
+    at: int,
+    number: NDArray[np.int64],
+    selected: NDArray[np.int64],
+    best: int | None,
+    small: bool,
+    confidence: float,
+) -> ImpactRow:
+    n, x = int(number[at]), int(selected[at])
+    rate = x / n
+    if best is None:
+        return ImpactRow(category, n, x, rate, None, None, None, None, small)
+    highest = int(selected[best]) / int(number[best])
+    printed = round(_tenth_of_percent(rate) / _tenth_of_percent(highest), 2)
+    if at == best:
+        return ImpactRow(category, n, x, rate, 1.0, 1.0, None, None, small)
+    low, high = koopman(x, n, selected[best], number[best], 1 - confidence)
+    return ImpactRow(category, n, x, rate, rate / highest, printed, float(low), float(high), small)
+
+
+def _tenth_of_percent(rate: float) -> float:
+    return max(round(rate, 3), 0.001) if rate > 0 else 0.0
