@@ -86,7 +86,9 @@ def load_flags(flags: Flags) -> Loaded:
         A flag is missing, or says something that it may not say.
     """
     if flags.log is None:
-        raise InputError("Neither a configuration nor --log is given; type `xaudit init LOG` to begin with one.")
+        raise InputError(
+            "Neither a configuration nor --log is given; type `xaudit init LOG` to begin with one."
+        )
     document: dict[str, Any] = {
         "subject": _said(name=flags.name, version=flags.version, purpose=flags.purpose),
         "log": _said(
@@ -118,7 +120,7 @@ def _said(**values: object) -> dict[str, object]:
 
 
 def _relative(path: str) -> str:
-    """An absolute path would put this machine into the evidence: only the part below the working folder, else the name."""
+    """A path below the working folder, from there on; any other as it is."""
     here = Path(path)
     if not here.is_absolute():
         return path
@@ -144,7 +146,8 @@ def _attribute(text: str) -> dict[str, object]:
             table["bands"] = [float(cut) for cut in cuts.split(",")]
         except ValueError as error:
             raise InputError(
-                f"--attribute '{text}': the cut points '{cuts}' are not numbers; write for example age:demographic:18,40,65."
+                f"--attribute '{text}': the cut points '{cuts}' are not numbers; write for example "
+                f"age:demographic:18,40,65."
             ) from error
     return table
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -159,35 +159,63 @@ def _judge_metric(target: Target, results: Results, policy: Policy) -> Judged:
         return _nothing(target, None, f"No figure for {metric} could be computed in this slice.")
     disparity = None
     value, low, high = estimate.value, estimate.low, estimate.high
-    undefined = estimate.undefined
+    undefined, method = estimate.undefined, estimate.method
     if target.kind in ("gap", "ratio"):
         disparity = _disparity(record, metric, target.against)
         if disparity is None:
             return _nothing(target, estimate.support, "There are no cases to compare the slice with.")
         limits = disparity.difference if target.kind == "gap" else disparity.ratio
         value, low, high = limits.value, limits.low, limits.high
-        undefined = disparity.undefined or estimate.undefined
+        undefined, method = disparity.undefined or estimate.undefined, disparity.method
     if value is None:
         return _nothing(target, estimate.support, undefined or f"{metric} is undefined here.")
+    base = Judged(
+        rule=target.rule.id,
+        kind=target.kind,
+        slice=target.slice,
+        klass=target.klass,
+        metric=metric,
+        against=target.against,
+        limit=target.limit,
+        value=value,
+        low=low,
+        high=high,
+        interval=f"pointwise, {method}",
+        level=results.confidence,
+        outcome="cannot_tell",
+        reason=interval_reason(target.kind, target.limit, metric, low, high, "cannot_tell"),
+        support=estimate.support,
+    )
     joint = _simultaneous(record, target, metric)
     if joint is not None and side_of(target.kind, target.limit, joint.low, joint.high) == "wrong":
-        return _finding(target, estimate, value, joint.low, joint.high, "simultaneous", joint, results, "fails")
+        return _read_jointly(base, joint, "fails")
     shortfall = _shortfall(metric, estimate, policy, "")
     if shortfall is None and disparity is not None and disparity.comparator is not None:
         shortfall = _shortfall(metric, disparity.comparator, policy, "Comparator: ")
     if shortfall is not None:
-        judged = _finding(target, estimate, value, low, high, "pointwise", joint, results, "not_enough_data")
-        return _with_reason(judged, shortfall)
+        return replace(base, outcome="not_enough_data", reason=shortfall)
     side = side_of(target.kind, target.limit, low, high)
     if side == "right":
-        return _finding(target, estimate, value, low, high, "pointwise", joint, results, "meets")
+        reason = interval_reason(target.kind, target.limit, metric, low, high, "meets")
+        return replace(base, outcome="meets", reason=reason)
     if side == "wrong" and joint is not None:
         # Beyond the limit for this slice alone, but not over the whole family: show what was decisive.
-        judged = _finding(target, estimate, value, joint.low, joint.high, "simultaneous", joint, results, "cannot_tell")
-    else:
-        judged = _finding(target, estimate, value, low, high, "pointwise", joint, results, "cannot_tell")
-    needed = _needed(target, metric, estimate, disparity, results.confidence, joint)
-    return _with_needed(judged, needed)
+        base = _read_jointly(base, joint, "cannot_tell")
+    return _with_needed(base, _needed(target, metric, estimate, disparity, results.confidence, joint))
+
+
+def _read_jointly(base: Judged, joint: Simultaneous, outcome: Outcome) -> Judged:
+    """A finding read from the interval that holds over the whole family."""
+    assert base.limit is not None
+    return replace(
+        base,
+        low=joint.low,
+        high=joint.high,
+        level=joint.level,
+        interval=f"simultaneous, {joint.method}",
+        outcome=outcome,
+        reason=interval_reason(base.kind, base.limit, base.metric, joint.low, joint.high, outcome),
+    )
 
 
 def _judge_missing(
@@ -226,8 +254,6 @@ def _judge_missing(
         reason="",
         support=rows,
     )
-    from dataclasses import replace
-
     if side_of(target.kind, target.limit, joint_low, joint_high) == "wrong":
         base = replace(
             base,
@@ -237,17 +263,18 @@ def _judge_missing(
             outcome="fails",
             interval=f"simultaneous, Clopper-Pearson at the Bonferroni level of {looks} shares",
         )
-        return replace(base, reason=interval_reason(base.kind, target.limit, share, joint_low, joint_high, "fails"))
-    side = side_of(target.kind, target.limit, low, high)
-    if side == "right":
-        return replace(base, reason=interval_reason(base.kind, target.limit, share, low, high, "meets"))
+        return replace(
+            base, reason=interval_reason(base.kind, target.limit, None, joint_low, joint_high, "fails")
+        )
     shortfall = _shortfall_of("missing_predictions", share, rows, units, None, policy)
     if shortfall is not None:
         return replace(base, outcome="not_enough_data", reason=shortfall)
+    if side_of(target.kind, target.limit, low, high) == "right":
+        return replace(base, reason=interval_reason(base.kind, target.limit, None, low, high, "meets"))
     base = replace(
         base,
         outcome="cannot_tell",
-        reason=interval_reason(base.kind, target.limit, share, low, high, "cannot_tell"),
+        reason=interval_reason(base.kind, target.limit, None, low, high, "cannot_tell"),
     )
     needed = needed_units(
         "at_most", target.limit, Arm(share, rows, effective=units), pointwise=confidence, simultaneous=level
@@ -257,8 +284,6 @@ def _judge_missing(
 
 def _nothing(target: Target, support: int | None, reason: str) -> Judged:
     """A target without a value: there is not enough data to have one."""
-    from dataclasses import replace
-
     bare = Target(
         target.rule,
         target.kind,
@@ -271,53 +296,13 @@ def _nothing(target: Target, support: int | None, reason: str) -> Judged:
     return replace(_unavailable(bare), support=support)
 
 
-def _finding(
-    target: Target,
-    estimate: Estimate,
-    value: float,
-    low: float | None,
-    high: float | None,
-    interval: Literal["pointwise", "simultaneous"],
-    joint: Simultaneous | None,
-    results: Results,
-    outcome: Outcome,
-) -> Judged:
-    level, method = results.confidence, estimate.method
-    if interval == "simultaneous" and joint is not None:
-        level, method = joint.level, joint.method
-    return Judged(
-        rule=target.rule.id,
-        kind=target.kind,
-        slice=target.slice,
-        klass=target.klass,
-        metric=target.rule.metric,
-        against=target.against,
-        limit=target.limit,
-        value=value,
-        low=low,
-        high=high,
-        interval=f"{interval}, {method}" if method else interval,
-        level=level,
-        outcome=outcome,
-        reason=interval_reason(target.kind, target.limit, value, low, high, outcome),
-        support=estimate.support,
-    )
-
-
-def _with_reason(judged: Judged, reason: str) -> Judged:
-    from dataclasses import replace
-
-    return replace(judged, reason=reason)
-
-
 def _with_needed(judged: Judged, needed: Needed) -> Judged:
-    from dataclasses import replace
-
     return replace(
         judged,
         needed_n=needed.units,
         needed_clusters=needed.clusters,
-        reason=f"{judged.reason} {needed_reason(needed.units, needed.clusters, needed.comparator_grows, needed.reason)}",
+        reason=f"{judged.reason} "
+        f"{needed_reason(needed.units, needed.clusters, needed.comparator_grows, needed.reason)}",
     )
 
 
@@ -326,7 +311,9 @@ def _estimate(record: SliceRecord, metric: str) -> Estimate | None:
 
 
 def _disparity(record: SliceRecord, metric: str, against: str | None) -> Disparity | None:
-    return next((item for item in record.disparities if (item.metric, item.against) == (metric, against)), None)
+    return next(
+        (item for item in record.disparities if (item.metric, item.against) == (metric, against)), None
+    )
 
 
 def _simultaneous(record: SliceRecord, target: Target, metric: str) -> Simultaneous | None:

@@ -39,7 +39,7 @@ class Target:
 
     @property
     def tested(self) -> Tested | None:
-        """The quantity whose limits are needed; None where there is none, or it is a share of failed predictions."""
+        """The quantity whose limits are needed; None where there is none (failed predictions, no slice)."""
         if self.unavailable is not None or self.rule.metric is None:
             return None
         return Tested(self.slice, self.klass, self.rule.metric, quantity(self.kind), self.against)
@@ -99,13 +99,16 @@ def _classes(rule: Rule, counted: CountedLog) -> tuple[str | None, ...]:
     known = [name for name in space.classes if name is not None]
     if rule.classes is not None:
         if not known:
-            raise InputError(f"Rule '{rule.id}' names classes, but the log is {space.task}: take 'classes' away.")
+            raise InputError(
+                f"Rule '{rule.id}' names classes, but the log is {space.task}: take 'classes' away."
+            )
         for name in rule.classes:
             if name not in known:
                 near = get_close_matches(name, known, n=1)
                 hint = f" Did you mean '{near[0]}'?" if near else ""
                 raise InputError(
-                    f"Rule '{rule.id}' names class '{name}', which is not in the log; it has: {', '.join(known)}.{hint}"
+                    f"Rule '{rule.id}' names class '{name}', which is not in the log; it has: "
+                    f"{', '.join(known)}.{hint}"
                 )
     if rule.metric is None:
         return (None,)
@@ -116,12 +119,14 @@ def _classes(rule: Rule, counted: CountedLog) -> tuple[str | None, ...]:
                 f"use {rule.metric.partition('_')[2]}."
             )
         if rule.classes is not None:
-            raise InputError(f"Rule '{rule.id}': {rule.metric} averages over all classes: take 'classes' away.")
+            raise InputError(
+                f"Rule '{rule.id}': {rule.metric} averages over all classes: take 'classes' away."
+            )
         return (None,)
     if rule.classes is not None:
         return tuple(rule.classes)
     if space.task == "multiclass" and rule.metric in POOLED_RECORD_METRICS:
-        # Of a multi-class log people mean the accuracy over all classes; one class's own is asked for by `classes`.
+        # People mean the accuracy over all classes; one class's own is asked for by `classes`.
         return (None,)
     return space.classes
 
@@ -151,8 +156,12 @@ def _group(
             return
     small = _small(counted)
     present = {item.slice: None for item in counted.slices if item.slice.attributes == names}
-    listed = {where: rows for where, rows in small.items() if where.attributes == names and where not in present}
-    for where in sorted([*present, *listed], key=lambda item: [(value is None, value or "") for _, value in item.values]):
+    listed = {
+        where: rows for where, rows in small.items() if where.attributes == names and where not in present
+    }
+    for where in sorted(
+        [*present, *listed], key=lambda item: [(value is None, value or "") for _, value in item.values]
+    ):
         if not rule.include_missing and any(value is None for _, value in where.values):
             continue
         yield where, _too_small(listed[where]) if where in listed else None

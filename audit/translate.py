@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from difflib import get_close_matches
 from itertools import combinations
-from pathlib import Path
 
 from audit.config import Baseline, Config, Loaded
 from audit.errors import InputError
@@ -31,7 +29,8 @@ def refuse_unhonoured(config: Config) -> None:
             raise InputError(f"[log] '{role}' is not honoured by this version of xaudit; take it away.")
     if "://" in config.log.path:
         raise InputError(
-            f"[log] path '{config.log.path}' is a database address, which this version of xaudit cannot read; "
+            f"[log] path '{config.log.path}' is a database address, which this version of xaudit cannot "
+            f"read; "
             "export the table to Parquet."
         )
 
@@ -57,11 +56,6 @@ def to_log_spec(loaded: Loaded, columns: Collection[str]) -> LogSpec:
         The configuration with its folder.
     columns : collection of str
         The log's columns: an attribute that only a rule names is counted where its column exists.
-
-    Raises
-    ------
-    InputError
-        An attribute's column is not in the log.
     """
     log = loaded.config.log
     attributes = [
@@ -73,9 +67,6 @@ def to_log_spec(loaded: Loaded, columns: Collection[str]) -> LogSpec:
         )
         for attribute in loaded.config.attributes
     ]
-    for attribute in attributes:
-        if attribute.column not in columns:
-            raise InputError(_absent(attribute.column, f"attribute '{attribute.name}'", log.path, columns))
     attributes += [
         Attribute(name=name, kind="other", column=name)
         for name in rule_attributes(loaded.config)
@@ -110,12 +101,6 @@ def _baseline(baseline: str | Baseline | None) -> Decision | None:
     return Decision(baseline.prediction, baseline.score, baseline.scores, baseline.threshold, baseline.tie)
 
 
-def _absent(column: str, role: str, path: str, columns: Collection[str]) -> str:
-    near = get_close_matches(column, list(columns), n=1)
-    hint = f" Did you mean '{near[0]}'?" if near else ""
-    return f"Column '{column}' ({role}) is not in {Path(path).name}; it has: {', '.join(columns)}.{hint}"
-
-
 def to_intersections(config: Config, names: Sequence[str]) -> int | tuple[tuple[str, ...], ...]:
     """The combinations of attributes to count: those configured, and those that only a rule names.
 
@@ -136,9 +121,7 @@ def to_intersections(config: Config, names: Sequence[str]) -> int | tuple[tuple[
         if all(len(group) <= configured for group in wanted):
             return configured
         listed = {
-            tuple(sorted(group))
-            for order in range(2, configured + 1)
-            for group in combinations(names, order)
+            tuple(sorted(group)) for order in range(2, configured + 1) for group in combinations(names, order)
         }
     else:
         listed = {tuple(sorted(group)) for group in configured if len(group) > 1}

@@ -1,4 +1,4 @@
-"""Wording: the generated sentences of the evidence: rules, reasons, limitations, the verdict.
+"""Wording: the generated sentences of the evidence: rules, reasons, method, the verdict.
 
 Numbers are rounded so that a sentence never contradicts the outcome it stands beside.
 """
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from audit.targets import RuleKind, kind_of
 
 if TYPE_CHECKING:
-    from audit.config import Rule
+    from audit.config import Config, Policy, Rule
     from concepts.records import ConceptResult
 
 METRIC_WORDS = {
@@ -32,6 +32,9 @@ METRIC_WORDS = {
     "brier": "Brier score (mean squared error of the score)",
     "ece": "calibration error of the score",
 }
+
+# Metrics that are no share of anything: written as plain numbers.
+NO_SHARES = ("mcc", "brier", "auroc", "auprc", "ece")
 
 VERDICT_SENTENCES = {
     "meets": "The model meets the release rule on this data.",
@@ -60,10 +63,10 @@ def rule_sentence(rule: Rule) -> str:
     kind, limit = kind_of(rule)
     if kind == "concept":
         within = f" (effects within {limit:g} logits count as none)" if limit is not None else ""
-        return f"The concept '{rule.concept}' must not drive {_listed(rule.must_not_drive)}{within}."
+        return f"The concept '{rule.concept}' must not drive {listed(rule.must_not_drive)}{within}."
     assert limit is not None
     where = _where(rule)
-    classes = f", class {_listed(rule.classes)}" if rule.classes else ""
+    classes = f", class {listed(rule.classes)}" if rule.classes else ""
     if kind == "missing_predictions":
         return f"At most {percent(limit)} of the predictions may be missing {where}."
     assert rule.metric is not None
@@ -83,15 +86,16 @@ def _where(rule: Rule) -> str:
     if rule.overall:
         parts.append("over all cases")
     if rule.attributes:
-        parts.append(f"for every {_listed(rule.attributes)}")
-    parts += [f"for every combination of {_listed(group)}" for group in rule.intersections]
+        parts.append(f"for every {listed(rule.attributes)}")
+    parts += [f"for every combination of {listed(group)}" for group in rule.intersections]
     parts += [
-        "for " + " with ".join(f"{name} = {value}" for name, value in sorted(values.items())) for values in rule.slices
+        "for " + " with ".join(f"{name} = {value}" for name, value in sorted(values.items()))
+        for values in rule.slices
     ]
     return " and ".join(parts)
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
     """``a, b and c``."""
     if len(names) < 2:
         return "".join(names)
@@ -118,37 +122,41 @@ def points(value: float) -> str:
 
 def amount(value: float, metric: str) -> str:
     """A value of a metric: a percentage, except where the metric is no share."""
-    return f"{value:g}" if metric in ("mcc", "brier") else percent(value)
+    return f"{value:g}" if metric in NO_SHARES else percent(value)
 
 
-def rounded(value: float, limit: float, *, decimals: int = 1) -> str:
-    """100 x value with as many decimals as keep it on its side of 100 x limit.
+def rounded(value: float, limit: float, *, scale: int = 100) -> str:
+    """``scale`` x value with as many decimals as keep it on its side of the limit.
 
-    >>> rounded(0.84996, 0.85), rounded(0.85, 0.85), rounded(0.8512, 0.85)
-    ('84.996', '85.0', '85.1')
+    >>> rounded(0.84996, 0.85), rounded(0.85, 0.85), rounded(0.8512, 0.85), rounded(0.4, 0.5, scale=1)
+    ('84.996', '85.0', '85.1', '0.400')
     """
-    for digits in range(decimals, 12):
-        text = f"{100 * value:.{digits}f}"
-        shown, bound = float(text), round(100 * limit, 10)
+    bound = round(scale * limit, 10)
+    for digits in range(1 if scale == 100 else 3, 13):
+        text = f"{scale * value:.{digits}f}"
+        shown = float(text)
         if (shown < bound) == (value < limit) and (shown > bound) == (value > limit):
             return text
-    return repr(100 * value)
+    return repr(scale * value)
 
 
 def interval_reason(
-    kind: RuleKind, limit: float, value: float, low: float | None, high: float | None, outcome: str
+    kind: RuleKind, limit: float, metric: str | None, low: float | None, high: float | None, outcome: str
 ) -> str:
     """Where an interval lies against its limit, in one sentence."""
     if low is None or high is None:
         return "The interval has no limits here, so that nothing can be decided."
     near = -limit if kind == "gap" and abs(low + limit) < abs(low - limit) else limit
     far = -limit if kind == "gap" and abs(high + limit) < abs(high - limit) else limit
-    unit = " points" if kind == "gap" else "%"
-    span = f"{rounded(low, near)}{unit} to {rounded(high, far)}{unit}"
+    plain = metric in NO_SHARES and kind != "ratio"
+    unit = "" if plain else " points" if kind == "gap" else "%"
+    scale = 1 if plain else 100
+    span = f"{rounded(low, near, scale=scale)}{unit} to {rounded(high, far, scale=scale)}{unit}"
+    shown = f"{limit:g}" if plain else percent(limit)
     bound = {
-        "floor": f"the floor of {percent(limit)}",
-        "ceiling": f"the ceiling of {percent(limit)}",
-        "gap": f"the allowed gap of {points(limit)} either way",
+        "floor": f"the floor of {shown}",
+        "ceiling": f"the ceiling of {shown}",
+        "gap": f"the allowed gap of {shown if plain else points(limit)} either way",
         "ratio": f"the least ratio of {percent(limit)}",
         "missing_predictions": f"the ceiling of {percent(limit)}",
         "concept": "the margin",
@@ -184,13 +192,19 @@ def concept_reason(rule: Rule, klass: str, result: ConceptResult | None, outcome
         return f"{concept} was not learnt at layer {result.layer} ({why.rstrip('.')}): no claim either way."
     effect = _effect(result)
     if outcome == "fails":
-        return f"{concept} drives {klass} at layer {result.layer}: {effect}, adjusted p {_p(result.p_adjusted)}."
+        return (
+            f"{concept} drives {klass} at layer {result.layer}: {effect}, adjusted p {_p(result.p_adjusted)}."
+        )
     if rule.margin is None:
-        return f"{effect[0].upper()}{effect[1:]} at layer {result.layer}; without a margin the rule cannot be met."
+        return (
+            f"{effect[0].upper()}{effect[1:]} at layer {result.layer}; without a margin the rule cannot "
+            f"be met."
+        )
     if outcome == "meets":
         return f"At every layer the effect's interval lies within {rule.margin:g} logits; widest: {effect}."
     return (
-        f"{effect[0].upper()}{effect[1:]} at layer {result.layer} reaches beyond the margin of {rule.margin:g}, "
+        f"{effect[0].upper()}{effect[1:]} at layer {result.layer} reaches beyond the margin of "
+        f"{rule.margin:g}, "
         "but is not shown to drive the class."
     )
 
@@ -219,3 +233,35 @@ def verdict_sentence(outcome: str, fails: int, undecided: int, total: int) -> st
     if outcome == "meets":
         return f"{base} All {total} checks are met."
     return base
+
+
+def minimum_sentence(policy: Policy) -> str:
+    """The small-slice rule in one sentence."""
+    if isinstance(policy.minimum, int):
+        return f"A slice is judged from a denominator of {policy.minimum} on; a failure takes precedence."
+    return (
+        "A proportion is judged where it, or its complement, passes the NCHS Data Presentation Standards for "
+        "Proportions (Vital Health Stat 2(175)) on the metric's own denominator; other metrics from a "
+        "support of "
+        f"{policy.minimum_support} on; a failure takes precedence."
+    )
+
+
+def policy_sentences(config: Config, family: int) -> list[str]:
+    """How the verdicts were read, for the statistics box."""
+    if not config.policy.rules:
+        return []
+    confidence = percent(config.statistics.confidence)
+    return [
+        f"A check fails where its whole interval is on the wrong side of the limit; that interval holds "
+        f"jointly over "
+        f"all {family} figures that the policy tests, so that many looks do not raise false alarms "
+        f"(simultaneous, {confidence}).",
+        f"A check is met where its whole interval is on the right side; each check must be met on its own, "
+        f"which "
+        f"needs no correction (pointwise, {confidence}; intersection-union test).",
+        minimum_sentence(config.policy),
+        "The numbers of further cases assume that the present estimate is the truth. Adding cases until a "
+        "check is "
+        "met inflates the error: plan the new number before looking again.",
+    ]

@@ -1,0 +1,290 @@
+"""Assembly: the stages' records become the one evidence document. Nothing is computed here."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import PurePosixPath
+
+from audit import provenance
+from audit.config import Loaded, policy_hash
+from audit.limitations import limitations
+from audit.logo import read_logo
+from audit.policy import Judged, verdict_of
+from audit.targets import kind_of
+from audit.wording import minimum_sentence, policy_sentences, rule_sentence, verdict_sentence
+from concepts.records import ConceptResult, ConceptStage
+from reports import evidence as documents
+from slices.analysis import Analysis
+from slices.counts import CountedLog
+from slices.records import Disparity, Estimate, Limits, Simultaneous, SliceRecord
+from slices.roles import LogSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the stages of a run found."""
+
+    loaded: Loaded
+    spec: LogSpec
+    counted: CountedLog
+    analysis: Analysis
+    stage: ConceptStage | None
+    findings: tuple[Judged, ...]
+    associations: tuple[documents.Association, ...]
+
+
+def to_evidence(parts: Parts) -> documents.Evidence:
+    """The evidence of a run."""
+    config, counted = parts.loaded.config, parts.counted
+    findings = [_finding(judged) for judged in parts.findings]
+    return documents.Evidence(
+        subject=documents.Subject(
+            name=config.subject.name or PurePosixPath(config.log.path).name,
+            version=config.subject.version,
+            purpose=config.subject.purpose,
+            date=provenance.stated_date(parts.loaded),
+            card=config.card,
+        ),
+        run=documents.Run(
+            xaudit_version=provenance.xaudit_version(),
+            seed=config.statistics.seed,
+            confidence=config.statistics.confidence,
+            resamples=config.statistics.resamples,
+            inputs=provenance.inputs(parts.loaded, counted.inputs, parts.stage),
+            environment=provenance.environment(with_model=parts.stage is not None),
+            command=parts.loaded.command,
+        ),
+        data=_data(parts),
+        results=documents.Results(
+            overall=[_record(record) for record in parts.analysis.overall],
+            slices=[_record(record) for record in parts.analysis.slices],
+            concepts=[_concept(result) for result in parts.stage.results] if parts.stage else [],
+            concept_method=_concept_method(parts.stage),
+        ),
+        policy=_policy(parts),
+        findings=findings,
+        verdict=_verdict(parts.findings),
+        limitations=limitations(
+            parts.loaded.config, counted, parts.stage, parts.findings, parts.associations
+        ),
+        method=documents.Method(
+            sentences=[*parts.analysis.method, *policy_sentences(config, parts.analysis.family)]
+        ),
+        report=documents.ReportOptions(
+            formats=config.report.formats,
+            organisation=config.report.organisation,
+            accent=config.report.accent,
+            paper=config.report.paper,
+            language=config.report.language,
+            logo=read_logo(config.report.logo, parts.loaded.root),
+        ),
+    )
+
+
+def _data(parts: Parts) -> documents.Data:
+    log, counted = parts.loaded.config.log, parts.counted
+    return documents.Data(
+        rows=counted.rows,
+        rows_used=counted.rows_used,
+        excluded=[
+            documents.Exclusion(reason=item.reason, slice=item.slice.as_dict(), rows=item.rows)
+            for item in counted.exclusions
+        ],
+        clusters=counted.clusters,
+        attributes=[
+            documents.AttributeData(
+                name=summary.attribute.name,
+                kind=summary.attribute.kind,
+                missing=summary.missing,
+                values=[documents.AttributeValue(value=value, n=n) for value, n in summary.values],
+                bands=None if summary.attribute.bands is None else list(summary.attribute.bands),
+            )
+            for summary in counted.attributes
+        ],
+        task=counted.space.task,
+        classes=[name for name in counted.space.classes if name is not None],
+        positive=counted.positive,
+        threshold=log.threshold,
+        tie=log.tie,
+        cluster=log.cluster,
+        collected=log.collected,
+        associations=list(parts.associations),
+        small_slices=[
+            documents.Exclusion(reason=item.reason, slice=item.slice.as_dict(), rows=item.rows)
+            for item in counted.small
+        ],
+    )
+
+
+def _record(record: SliceRecord) -> documents.SliceRecord:
+    counts = None
+    if record.counts is not None:
+        tp, fp, fn, tn = record.counts
+        counts = documents.Counts(tp=tp, fp=fp, fn=fn, tn=tn)
+    return documents.SliceRecord(
+        slice=record.slice.as_dict(),
+        klass=record.klass,
+        n=record.n,
+        clusters=record.clusters,
+        counts=counts,
+        failed_predictions=record.failed_predictions,
+        unlabelled=record.unlabelled,
+        estimates=[_estimate(item) for item in record.estimates],
+        disparities=[_disparity(item) for item in record.disparities],
+        simultaneous=[_simultaneous(item) for item in record.simultaneous],
+    )
+
+
+def _estimate(item: Estimate) -> documents.Estimate:
+    return documents.Estimate(
+        metric=item.metric,
+        value=item.value,
+        low=item.low,
+        high=item.high,
+        support=item.support,
+        method=item.method,
+        undefined=item.undefined,
+        effective=item.effective,
+        design_effect=item.design_effect,
+        clusters=item.clusters,
+    )
+
+
+def _disparity(item: Disparity) -> documents.Disparity:
+    return documents.Disparity(
+        metric=item.metric,
+        against=item.against,
+        difference=_limits(item.difference),
+        ratio=_limits(item.ratio),
+        p_value=item.p_value,
+        p_adjusted=item.p_adjusted,
+        method=item.method,
+        p_bh=item.p_bh,
+        undefined=item.undefined,
+        detectable_gap=item.detectable_gap,
+    )
+
+
+def _limits(item: Limits) -> documents.Limits:
+    return documents.Limits(value=item.value, low=item.low, high=item.high)
+
+
+def _simultaneous(item: Simultaneous) -> documents.Simultaneous:
+    return documents.Simultaneous(
+        metric=item.metric,
+        low=item.low,
+        high=item.high,
+        quantity=item.quantity,
+        against=item.against,
+        level=item.level,
+        method=item.method,
+    )
+
+
+def _concept(result: ConceptResult) -> documents.ConceptRecord:
+    return documents.ConceptRecord(
+        concept=result.concept,
+        klass=result.klass,
+        layer=result.layer,
+        slice=dict(result.slice),
+        score=result.score,
+        low=result.low,
+        high=result.high,
+        effect=documents.Limits(value=result.effect, low=result.effect_low, high=result.effect_high),
+        p_value=result.p_value,
+        p_adjusted=result.p_adjusted,
+        p_holm=result.p_holm,
+        p_bh=result.p_bh,
+        smooth=result.smooth,
+        magnitude=result.magnitude,
+        zero_gradients=result.zero_gradients,
+        images=result.images,
+        cav=documents.Cav(**asdict(result.cav)),
+        verdict=result.verdict,
+        undefined=result.undefined,
+        null_effects=list(result.null_effects),
+    )
+
+
+def _concept_method(stage: ConceptStage | None) -> documents.ConceptMethod | None:
+    if stage is None:
+        return None
+    return documents.ConceptMethod(
+        method=stage.method,
+        set_size=stage.set_size,
+        pseudo_concepts=stage.pseudo_concepts,
+        layers=dict(stage.layers),
+        sets=[
+            documents.ConceptSet(name=item.name, source=item.source, images=item.images, sha256=item.sha256)
+            for item in stage.sets
+        ],
+        entanglement={layer: [list(row) for row in matrix] for layer, matrix in stage.entanglement.items()},
+    )
+
+
+def _policy(parts: Parts) -> documents.Policy:
+    policy = parts.loaded.config.policy
+    return documents.Policy(
+        sha256=policy_hash(policy) if policy.rules else None,
+        rules=[
+            documents.Rule(
+                id=rule.id,
+                kind=kind_of(rule)[0],
+                metric=rule.metric,
+                limit=kind_of(rule)[1],
+                against=(rule.against or "complement") if kind_of(rule)[0] in ("gap", "ratio") else None,
+                attributes=rule.attributes,
+                intersections=rule.intersections,
+                overall=rule.overall,
+                classes=rule.classes,
+                include_missing=rule.include_missing,
+                concept=rule.concept,
+                must_not_drive=rule.must_not_drive,
+                sentence=rule_sentence(rule),
+            )
+            for rule in policy.rules
+        ],
+        family=parts.analysis.family,
+        minimum=minimum_sentence(policy),
+    )
+
+
+def _finding(judged: Judged) -> documents.Finding:
+    return documents.Finding(
+        rule=judged.rule,
+        kind=judged.kind,
+        slice=judged.slice.as_dict(),
+        klass=judged.klass,
+        metric=judged.metric,
+        concept=judged.concept,
+        layer=judged.layer,
+        against=judged.against,
+        limit=judged.limit,
+        value=judged.value,
+        low=judged.low,
+        high=judged.high,
+        interval=judged.interval,
+        level=judged.level,
+        outcome=judged.outcome,
+        support=judged.support,
+        needed_n=judged.needed_n,
+        needed_clusters=judged.needed_clusters,
+        reason=judged.reason,
+    )
+
+
+def _verdict(findings: Sequence[Judged]) -> documents.Verdict:
+    outcome = verdict_of(findings)
+    counts = Counter(finding.outcome for finding in findings)
+    undecided = counts["cannot_tell"] + counts["not_enough_data"] + counts["not_tested"]
+    return documents.Verdict(
+        outcome=outcome,
+        meets=counts["meets"],
+        fails=counts["fails"],
+        cannot_tell=counts["cannot_tell"],
+        not_enough_data=counts["not_enough_data"],
+        not_tested=counts["not_tested"],
+        sentence=verdict_sentence(outcome, counts["fails"], undecided, len(findings)),
+    )

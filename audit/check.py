@@ -1,0 +1,151 @@
+"""Check: what a run would do, without doing it: rows, slices, the smallest gap that the log can show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from audit.config import Loaded
+from audit.errors import InputError
+from audit.progress import Progress, silent
+from audit.run import check_formats, count
+from audit.targets import Target, family, targets
+from audit.wording import percent
+from slices.counts import FN, FP, TN, TP, CountedLog, SliceCounts
+from slices.power import Arm, detectable_gap
+
+# The outcomes that a metric's denominator is made of.
+DENOMINATORS = {
+    "precision": (TP, FP),
+    "recall": (TP, FN),
+    "fnr": (TP, FN),
+    "fpr": (FP, TN),
+    "specificity": (FP, TN),
+    "npv": (FN, TN),
+    "accuracy": (TP, FP, FN, TN),
+    "selection_rate": (TP, FP, FN, TN),
+    "prevalence": (TP, FP, FN, TN),
+}
+SUPPOSED = 0.9
+
+
+def check(loaded: Loaded, *, progress: Progress = silent) -> str:
+    """What a run would do, in lines of plain text. Counts the log and computes nothing else.
+
+    Raises
+    ------
+    InputError, LogError, ConceptError, ModelError
+        What the run itself would refuse.
+    """
+    check_formats(loaded)
+    counted, _ = count(loaded, progress=progress)
+    found = targets(loaded.config.policy, counted)
+    _check_concepts(loaded)
+    return "\n".join([*_log_lines(counted), *_policy_lines(loaded, counted, found), *_concept_lines(loaded)])
+
+
+def _log_lines(counted: CountedLog) -> Iterator[str]:
+    yield f"Log: {counted.rows:,} rows, {counted.rows_used:,} used; {counted.space.task}."
+    known = [name for name in counted.space.classes if name is not None]
+    if known:
+        yield f"Classes: {len(known)}: {', '.join(known[:20])}{', ...' if len(known) > 20 else ''}."
+    if counted.clusters is not None:
+        yield f"Clusters: {counted.clusters:,}."
+    for exclusion in counted.exclusions:
+        if exclusion.slice.order == 0:
+            yield f"Excluded: {exclusion.rows:,} rows, {exclusion.reason}."
+    for summary in counted.attributes:
+        missing = f", {summary.missing:,} rows missing" if summary.missing else ""
+        named = f"{summary.attribute.name} ({summary.attribute.kind})"
+        yield f"Attribute {named}: {len(summary.values)} values{missing}."
+    for order in sorted({item.slice.order for item in counted.slices} - {0}):
+        number = sum(item.slice.order == order for item in counted.slices)
+        yield f"Slices of {order} attribute{'s' if order > 1 else ''}: {number:,}."
+    if counted.small:
+        yield f"Below the minimum size, listed and not computed: {len(counted.small):,} slices."
+
+
+def _policy_lines(loaded: Loaded, counted: CountedLog, found: tuple[Target, ...]) -> Iterator[str]:
+    rules = loaded.config.policy.rules
+    if not rules:
+        yield "Policy: no rule; the report would measure and decide nothing."
+        return
+    yield f"Policy: {len(rules)} rules, {len(found):,} checks, {len(family(found)):,} figures tested jointly."
+    for target in found:
+        if target.unavailable is not None and target.unavailable[0] == "not_tested":
+            yield f"Not tested: rule '{target.rule.id}': {target.unavailable[1]}"
+    confidence = loaded.config.statistics.confidence
+    counts = {item.slice: item for item in counted.slices}
+    for rule in rules:
+        gaps = [
+            (gap, target)
+            for target in found
+            if target.rule is rule
+            and target.slice.order > 0
+            and target.slice in counts
+            and (gap := smallest_gap(target, counts[target.slice], counted, confidence)) is not None
+        ]
+        if gaps:
+            gap, widest = max(gaps, key=lambda item: item[0])
+            where = ", ".join(f"{name} = {value}" for name, value in widest.slice.values)
+            yield (
+                f"Rule '{rule.id}': the smallest gap that a slice could show (80% power, the rest at "
+                f"{percent(SUPPOSED)}) is {percent(round(min(gaps, key=lambda g: g[0])[0], 3))} at best and "
+                f"{percent(round(gap, 3))} at worst ({where})."
+            )
+
+
+def smallest_gap(target: Target, counts: SliceCounts, counted: CountedLog, confidence: float) -> float | None:
+    """The smallest gap to the complement that this slice could have shown, from its denominators alone.
+
+    The rates themselves are not looked at: a plan must not depend on the answer.
+    """
+    cells = DENOMINATORS.get(target.rule.metric or "")
+    if cells is None or target.klass not in counted.space.classes:
+        return None
+    row = counted.space.classes.index(target.klass)
+    inside, outside = (
+        int(np.asarray(counted.space.confusion(table))[row][list(cells)].sum())
+        for table in (counts.inside, counts.outside)
+    )
+    return detectable_gap(Arm(SUPPOSED, inside), Arm(SUPPOSED, outside), confidence=confidence)
+
+
+def _check_concepts(loaded: Loaded) -> None:
+    """Files and folders that the concept tests need, before anything is computed."""
+    model, concepts = loaded.config.model, loaded.config.concepts
+    if model is None or concepts is None:
+        return
+    needed = [("[model] weights", model.weights)]
+    needed += [(f"folder of concept '{item.name}'", item.folder) for item in concepts.concept if item.folder]
+    needed += [
+        (name, path) for name, path in (("random pool", concepts.random), ("images", concepts.images)) if path
+    ]
+    for what, path in needed:
+        if not (loaded.root / path).exists():
+            raise InputError(
+                f"The {what} '{path}' is not there; paths start from the configuration's folder."
+            )
+
+
+def _concept_lines(loaded: Loaded) -> Iterator[str]:
+    model, concepts = loaded.config.model, loaded.config.concepts
+    if model is None or concepts is None:
+        return
+    classes = concepts.classes or model.outputs
+    tests = len(concepts.concept) * len(classes) * len(model.layers)
+    yield (
+        f"Concepts: {len(concepts.concept)} x {len(classes)} classes x {len(model.layers)} layers = {tests} "
+        f"tests against {concepts.pseudo_concepts} pseudo-concepts."
+    )
+    for item in concepts.concept:
+        if item.folder is not None:
+            yield f"Concept {item.name}: {_files(loaded.root / item.folder):,} files."
+    if concepts.random is not None:
+        yield f"Random pool: {_files(loaded.root / concepts.random):,} files."
+
+
+def _files(folder: Path) -> int:
+    return sum(path.is_file() and not path.name.startswith(".") for path in folder.rglob("*"))

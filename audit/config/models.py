@@ -1,0 +1,326 @@
+"""What ``audit.toml`` may say: its tables, their keys, types, ranges and defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from itertools import pairwise
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from audit.config.rules import Policy, Rule
+from audit.config.table import Finite, Table, Text, not_among, wrong
+
+Kind = Literal["demographic", "acquisition", "other"]
+Tie = Literal[">=", ">"]
+
+
+def _as_iso(value: object) -> object:
+    """TOML has dates of its own; the evidence has text."""
+    if isinstance(value, datetime):
+        return value.date().isoformat()
+    return value.isoformat() if isinstance(value, date) else value
+
+
+class Subject(Table):
+    """What is audited. Left out: the log's file name, "not stated"."""
+
+    name: Text | None = None
+    version: Text = "not stated"
+    purpose: Text = "not stated"
+    date: Text | None = None
+
+    _date = field_validator("date", mode="before")(_as_iso)
+
+
+class Detection(Table):
+    """Columns of per-image counts of a detection or segmentation log."""
+
+    tp: Text
+    fp: Text
+    fn: Text
+    tn: Text | None = None
+
+
+class Baseline(Table):
+    """The decision columns of the model to compare with."""
+
+    prediction: Text | None = None
+    score: Text | None = None
+    scores: dict[Text, Text] | None = None
+    threshold: Finite | None = None
+    tie: Tie | None = None
+
+
+class Log(Table):
+    """The prediction log and the roles of its columns."""
+
+    path: Text
+    query: Text | None = None
+    label: Text | None = None
+    prediction: Text | None = None
+    score: Text | None = None
+    scores: dict[Text, Text] | None = None
+    threshold: Finite | None = None
+    tie: Tie | None = None
+    positive: Text | None = None
+    klass: Text | None = Field(default=None, alias="class")
+    cluster: Text | None = None
+    weight: Text | None = None
+    id: Text | None = None
+    baseline: Text | Baseline | None = None
+    detection: Detection | None = None
+    missing: list[str] = Field(default=[""])
+    collected: Annotated[list[Text], Field(min_length=2, max_length=2)] | None = None
+
+    @field_validator("positive", mode="before")
+    @classmethod
+    def _positive(cls, value: object) -> object:
+        """``positive = 1`` and ``positive = true`` mean the text that the column holds."""
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        return str(value) if isinstance(value, int | float) else value
+
+    @field_validator("collected", mode="before")
+    @classmethod
+    def _collected(cls, value: object) -> object:
+        return [_as_iso(item) for item in value] if isinstance(value, list) else value
+
+    @model_validator(mode="after")
+    def _one_decision(self) -> Log:
+        if self.detection is not None:
+            if self.label or self.prediction or self.score or self.scores:
+                raise wrong("'detection' stands alone: take away label, prediction, score and scores")
+            return self
+        if self.label is None:
+            raise wrong("'label' is missing: name the column of the true class")
+        _check_decision(self.prediction, self.score, self.scores, self.threshold, self.tie)
+        if isinstance(self.baseline, Baseline):
+            base = self.baseline
+            _check_decision(base.prediction, base.score, base.scores, base.threshold, base.tie)
+        return self
+
+
+def _check_decision(
+    prediction: str | None,
+    score: str | None,
+    scores: Mapping[str, str] | None,
+    threshold: float | None,
+    tie: str | None,
+) -> None:
+    """Exactly one way to tell what the model decided, wholly stated."""
+    given = [
+        key
+        for key, value in (("prediction", prediction), ("score", score), ("scores", scores))
+        if value is not None
+    ]
+    if len(given) != 1:
+        found = " and ".join(given) if given else "none of them"
+        raise wrong(f"exactly one of 'prediction', 'score' and 'scores' is needed: found {found}")
+    if scores is not None and len(scores) < 2:
+        raise wrong(f"'scores' needs a column for each of two or more classes: found {len(scores)}")
+    if score is not None:
+        # A threshold without a tie rule leaves the rows on the threshold to chance.
+        missing = [key for key, value in (("threshold", threshold), ("tie", tie)) if value is None]
+        if missing:
+            raise wrong(
+                f"'score' needs a threshold and a tie rule: {' and '.join(missing)} missing; "
+                'for example threshold = 0.5, tie = ">="'
+            )
+    if score is None and (threshold is not None or tie is not None):
+        raise wrong("'threshold' and 'tie' belong to 'score': found no score column")
+
+
+class Attribute(Table):
+    """A column whose values define slices."""
+
+    name: Text
+    kind: Kind = "other"
+    column: Text | None = None
+    bands: Annotated[list[Finite], Field(min_length=1)] | None = None
+
+    @field_validator("bands")
+    @classmethod
+    def _ascending(cls, value: list[float] | None) -> list[float] | None:
+        if value is not None and any(b <= a for a, b in pairwise(value)):
+            raise wrong(f"cut points must ascend: found {value}")
+        return value
+
+
+class Slices(Table):
+    """Which slices a run looks at."""
+
+    intersections: Annotated[int, Field(ge=1, le=4)] | list[list[Text]] = 2
+    minimum: Annotated[int, Field(ge=1)] = 1
+
+
+class Statistics(Table):
+    """How the statistics are made."""
+
+    confidence: Annotated[float, Field(ge=0.5, le=0.999)] = 0.95
+    resamples: Annotated[int, Field(ge=100, le=1_000_000)] = 10_000
+    seed: Annotated[int, Field(ge=0)] = 20261120
+
+
+class Input(Table):
+    """How an image becomes the model's input."""
+
+    size: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2, max_length=2)]
+    channels: Literal[1, 3] = 3
+    mean: list[Finite] = Field(default=[])
+    std: list[Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(default=[])
+
+    @model_validator(mode="after")
+    def _per_channel(self) -> Input:
+        for key, values in (("mean", self.mean), ("std", self.std)):
+            if values and len(values) != self.channels:
+                raise wrong(f"{key} has {len(values)} values for {self.channels} channels")
+        return self
+
+
+class Model(Table):
+    """The model that the concept tests look into."""
+
+    factory: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")] | None = None
+    weights: Text
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    layers: Annotated[list[Text], Field(min_length=1)]
+    outputs: Annotated[list[Text], Field(min_length=1)]
+    input: Input
+    output: Text | int | None = None
+    pooling: Literal["flatten", "mean", "class_token"] = "flatten"
+
+    @field_validator("outputs")
+    @classmethod
+    def _distinct(cls, value: list[str]) -> list[str]:
+        twice = sorted({name for name in value if value.count(name) > 1})
+        if twice:
+            raise wrong(f"names '{twice[0]}' twice")
+        return value
+
+
+class Concept(Table):
+    """One concept; exactly one source."""
+
+    name: Text
+    folder: Text | None = None
+    where: dict[Text, str] | None = None
+    transform: Text | None = None
+    relative_to: list[Text] = Field(default=[])
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Concept:
+        given = [key for key in ("folder", "where", "transform") if getattr(self, key)]
+        if len(given) != 1:
+            found = " and ".join(given) if given else "none"
+            raise wrong(f"concept '{self.name}' needs exactly one of folder, where, transform: found {found}")
+        return self
+
+
+class Concepts(Table):
+    """The concept tests: images, classes, the random pool."""
+
+    images: Text | None = None
+    image_column: Text | None = None
+    classes: list[Text] = Field(default=[])
+    random: Text | None = None
+    pseudo_concepts: Annotated[int, Field(ge=19)] = 300
+    minimum_images: Annotated[int, Field(ge=2)] = 20
+    cav: Literal["ridge", "logistic", "mean_difference", "pattern"] = "ridge"
+    slices: list[Text] = Field(default=[])
+    cache: Text | None = None
+    recorded: Text | None = None
+    concept: Annotated[list[Concept], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _names(self) -> Concepts:
+        names = [concept.name for concept in self.concept]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise wrong(f"two concepts are called '{twice[0]}'")
+        for concept in self.concept:
+            for other in concept.relative_to:
+                if other not in names:
+                    raise wrong(
+                        f"concept '{concept.name}' is relative to '{other}', which is no concept here"
+                    )
+        if (self.images is None) != (self.image_column is None):
+            raise wrong("'images' and 'image_column' go together: one of them is missing")
+        return self
+
+
+class Report(Table):
+    """What is rendered, and the house's look."""
+
+    formats: list[Text] = Field(default=["html", "pdf"])
+    organisation: Text | None = None
+    accent: Annotated[str, Field(pattern=r"^#[0-9A-Fa-f]{6}$")] | None = None
+    paper: Literal["A4", "Letter"] = "A4"
+    language: Text = "en"
+    logo: Text | None = None
+
+
+class Config(Table):
+    """The whole configuration."""
+
+    subject: Subject = Subject()
+    log: Log
+    attributes: list[Attribute] = Field(default=[])
+    slices: Slices = Slices()
+    statistics: Statistics = Statistics()
+    policy: Policy = Policy()
+    model: Model | None = None
+    concepts: Concepts | None = None
+    report: Report = Report()
+    card: dict[Text, str] = Field(default={})
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Config:
+        names = [attribute.name for attribute in self.attributes]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise wrong(f"[[attributes]] names '{twice[0]}' twice")
+        if isinstance(self.slices.intersections, list):
+            for combination in self.slices.intersections:
+                for name in combination:
+                    if name not in names:
+                        raise wrong(
+                            f"[slices] intersections names '{name}'{not_among(names, name, 'an attribute')}"
+                        )
+        if self.concepts is not None and self.model is None:
+            raise wrong("[concepts] needs a [model]: found none")
+        if self.model is not None and self.concepts is None:
+            raise wrong("[model] is given without [concepts]: add concepts, or take [model] away")
+        if self.model is not None and self.concepts is not None:
+            for name in self.concepts.classes:
+                if name not in self.model.outputs:
+                    raise wrong(
+                        f"[concepts] classes names "
+                        f"'{name}'{not_among(self.model.outputs, name, 'an output of [model]')}"
+                    )
+            for name in self.concepts.slices:
+                if name not in names:
+                    raise wrong(f"[concepts] slices names '{name}'{not_among(names, name, 'an attribute')}")
+        for rule in self.policy.rules:
+            self._check_concept_rule(rule)
+        return self
+
+    def _check_concept_rule(self, rule: Rule) -> None:
+        if rule.concept is None:
+            return
+        if self.concepts is None:
+            raise wrong(f"rule '{rule.id}' names concept '{rule.concept}': there is no [concepts]")
+        known = [concept.name for concept in self.concepts.concept]
+        if rule.concept not in known:
+            raise wrong(
+                f"rule '{rule.id}' names concept '{rule.concept}'"
+                f"{not_among(known, rule.concept, 'a concept')}"
+            )
+        classes = self.concepts.classes or (self.model.outputs if self.model else [])
+        for name in rule.must_not_drive:
+            if name not in classes:
+                raise wrong(
+                    f"rule '{rule.id}': must_not_drive names "
+                    f"'{name}'{not_among(classes, name, 'a class of [concepts]')}"
+                )

@@ -1,0 +1,199 @@
+"""The run: one sentence of stages, from a configuration to evidence and documents.
+
+log -> one scan -> counts -> estimates and disparities -> findings; model and concept sets ->
+concept tests; both -> one evidence document, which alone feeds every renderer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from audit.config import Loaded, load
+from audit.errors import InputError
+from audit.output import check_target, staged, write_documents
+from audit.progress import Progress, silent
+from audit.translate import refuse_unhonoured, to_concept_spec, to_intersections, to_log_spec
+
+if TYPE_CHECKING:
+    from concepts.records import ConceptStage
+    from reports.evidence import Evidence
+    from slices.counts import CountedLog
+    from slices.roles import LogSpec
+
+
+def run_audit(
+    config_path: str | PathLike[str],
+    out: str | PathLike[str] | None = None,
+    progress: Progress = silent,
+) -> Evidence:
+    """Audit a model by a configuration file.
+
+    Parameters
+    ----------
+    config_path : path
+        An ``audit.toml``.
+    out : path, optional
+        Folder for the documents; left out: nothing is written.
+    progress : callable, optional
+        Called as ``progress(what, done, total)``.
+
+    Returns
+    -------
+    Evidence
+        The canonical document; ``to_frame()`` gives a tidy table of its estimates.
+
+    Raises
+    ------
+    audit.errors.InputError, slices.errors.LogError, concepts.errors.ConceptError, concepts.errors.ModelError
+        Bad input: one line that says what, where, found, fix.
+    """
+    loaded = load(Path(config_path))
+    return run(loaded, out=None if out is None else Path(out), progress=progress)
+
+
+def run(loaded: Loaded, *, out: Path | None, progress: Progress = silent) -> Evidence:
+    """Audit a model by a configuration that was read; write the documents where ``out`` is given."""
+    if out is None:
+        return gather(loaded, progress=progress)
+    check_target(out)
+    check_formats(loaded)
+    evidence = gather(loaded, progress=progress)
+    with staged(out) as folder:
+        write_documents(folder, documents(evidence, progress=progress))
+    return evidence
+
+
+def check_formats(loaded: Loaded) -> None:
+    """Refuse a report format that does not exist before the work begins, not after.
+
+    Raises
+    ------
+    RenderError
+        One line that names the format and those that exist.
+    """
+    from reports.render import check_formats as check
+
+    check(loaded.config.report.formats)
+
+
+def gather(loaded: Loaded, *, progress: Progress = silent) -> Evidence:
+    """Everything but the documents: from the configuration to the evidence."""
+    from audit.assemble import Parts, to_evidence
+    from audit.associations import associations
+    from audit.policy import Results, judge, judge_concepts
+    from audit.targets import family, targets
+    from slices.analysis import analyse
+
+    statistics, policy = loaded.config.statistics, loaded.config.policy
+    counted, spec = count(loaded, progress=progress)
+    aims = targets(policy, counted)
+    analysis = analyse(
+        counted,
+        metrics=metrics_of(loaded),
+        tested=family(aims),
+        confidence=statistics.confidence,
+        resamples=statistics.resamples,
+        seed=statistics.seed,
+        progress=progress,
+    )
+    stage = probe_concepts(loaded, spec, counted, progress=progress)
+    progress("reading the policy", 0, 1)
+    records = Results((*analysis.overall, *analysis.slices), statistics.confidence)
+    findings = (
+        *judge(aims, records, counted, policy),
+        *judge_concepts(policy, stage, statistics.confidence),
+    )
+    parts = Parts(loaded, spec, counted, analysis, stage, findings, associations(counted))
+    evidence = to_evidence(parts)
+    progress("reading the policy", 1, 1)
+    return evidence
+
+
+def count(loaded: Loaded, *, progress: Progress = silent) -> tuple[CountedLog, LogSpec]:
+    """Open the log and count it in one scan."""
+    from slices.log import column_names, count_log
+
+    refuse_unhonoured(loaded.config)
+    progress("opening the log", 0, 1)
+    columns = column_names(loaded.config.log.path, loaded.root)
+    progress("opening the log", 1, 1)
+    spec = to_log_spec(loaded, columns)
+    names = [attribute.name for attribute in spec.attributes]
+    counted = count_log(
+        spec,
+        intersections=to_intersections(loaded.config, names),
+        minimum=loaded.config.slices.minimum,
+        progress=progress,
+    )
+    return counted, spec
+
+
+def metrics_of(loaded: Loaded) -> tuple[str, ...]:
+    """The metrics of a run: those from counts, and what the policy's rules name."""
+    from audit.metric_names import COUNT_METRICS
+
+    named = [rule.metric for rule in loaded.config.policy.rules if rule.metric is not None]
+    return tuple(dict.fromkeys([*COUNT_METRICS, *named]))
+
+
+def probe_concepts(
+    loaded: Loaded, spec: LogSpec, counted: CountedLog, *, progress: Progress = silent
+) -> ConceptStage | None:
+    """Look inside the model, where the configuration asks for it."""
+    from concepts.records import LogImages
+    from slices.log import read_images
+    from slices.roles import Attribute
+
+    concepts = loaded.config.concepts
+    if concepts is None:
+        return None
+    images = None
+    if concepts.images is not None and concepts.image_column is not None:
+        known = {attribute.name for attribute in spec.attributes}
+        wanted = {name for concept in concepts.concept for name in concept.where or {}}
+        # A concept may be defined by a column that defines no slice.
+        extra = tuple(Attribute(name, "other", name) for name in sorted(wanted - known))
+        read = read_images(replace(spec, attributes=spec.attributes + extra), concepts.image_column)
+        images = LogImages(loaded.root / concepts.images, read.files, read.labels, read.attributes)
+    _check_labels(loaded, counted)
+    from concepts.stage import run_concepts
+
+    names = concepts.slices or [summary.attribute.name for summary in counted.attributes]
+    slices = [
+        item.slice.values
+        for item in counted.slices
+        if item.slice.order == 1 and item.slice.attributes[0] in names
+    ]
+    asked = to_concept_spec(loaded, images=images, slices=slices)
+    return None if asked is None else run_concepts(asked, progress=progress)
+
+
+def _check_labels(loaded: Loaded, counted: CountedLog) -> None:
+    """A class under [concepts] that no label of the log names would be scored on no image."""
+    known = [name for name in counted.space.classes if name is not None]
+    concepts = loaded.config.concepts
+    if not known or concepts is None:
+        return
+    for name in concepts.classes:
+        if name not in known:
+            raise InputError(
+                f"[concepts] classes names '{name}', which is not in the log; it has: {', '.join(known)}."
+            )
+
+
+def documents(
+    evidence: Evidence, *, formats: Sequence[str] | None = None, progress: Progress = silent
+) -> dict[str, bytes]:
+    """The evidence and its documents by file name; without ``formats``, those that it names itself."""
+    from reports.render import render
+
+    from reports.evidence import to_bytes
+
+    progress("rendering", 0, 1)
+    rendered = render(evidence, formats or evidence.report.formats)
+    progress("rendering", 1, 1)
+    return {"evidence.json": to_bytes(evidence), **rendered}
