@@ -53,6 +53,11 @@ class Measured:
 class MeasuringLibrary(ImageLibrary, Protocol):
     """A library of images that can also measure them."""
 
+    @property
+    def log(self) -> LogImages:
+        """The log's rows."""
+        ...
+
     def measure(self, table: Sequence[TrainingImage], classes: Sequence[ClassImages]) -> Measured:
         """Activations of the training table and gradients of the scored images."""
         ...
@@ -87,13 +92,24 @@ class FolderLibrary:
             )
         return self._folder("random", self._spec.random)
 
-    def logged(self) -> Sequence[TrainingImage]:
-        """The log's images, one a row; a file is read once however many rows name it."""
-        log = self._spec.log
-        if log is None:
+    @property
+    def log(self) -> LogImages:
+        """The log's rows.
+
+        Raises
+        ------
+        ConceptError
+            The configuration names no images of the log.
+        """
+        if self._spec.log is None:
             raise ConceptError(
                 "[concepts] has no images to score; give `images` and `image_column`, the log's own images."
             )
+        return self._spec.log
+
+    def logged(self) -> Sequence[TrainingImage]:
+        """The log's images, one a row; a file is read once however many rows name it."""
+        log = self.log
         if "log" not in self._known:
             names = sorted(set(log.files))
             paths = locate(log.root, names)

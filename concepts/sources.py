@@ -111,11 +111,18 @@ def plan_concepts(
     return tuple(_plan(concept, spec, library, table) for concept in spec.concepts)
 
 
+def has_images(concept: ConceptSpec) -> bool:
+    """Whether the concept has images of its own (a folder, or a set of the recording)."""
+    return concept.where is None and concept.transform is None
+
+
 def _plan(
     concept: ConceptSpec, spec: ConceptStageSpec, library: ImageLibrary, table: TrainingTable
 ) -> PlannedConcept:
     sources = {"folder": concept.folder, "where": concept.where, "transform": concept.transform}
     given = [key for key, value in sources.items() if value is not None]
+    if not given and spec.recorded is not None:
+        given = ["folder"]  # a recording knows its sets by the concepts' names
     if len(given) != 1:
         found = " and ".join(given) or "none"
         raise ConceptError(
@@ -177,14 +184,14 @@ def _relative(
     others: list[TrainingImage] = []
     for name in concept.relative_to:
         other = by_name.get(name)
-        if other is None or name == concept.name or other.folder is None:
-            usable = [one.name for one in spec.concepts if one.folder is not None and one is not concept]
+        if other is None or name == concept.name or not has_images(other):
+            usable = [one.name for one in spec.concepts if has_images(one) and one is not concept]
             raise ConceptError(
                 f"Concept '{concept.name}' is relative to '{name}', which is not another concept with a "
                 f"folder; such concepts are: {', '.join(usable) or 'none'}.{_meant(name, usable)}"
             )
         others.extend(library.concept(other))
-    if concept.folder is None:
+    if not has_images(concept):
         raise ConceptError(f"Concept '{concept.name}' with relative_to needs a folder of images.")
     words = "images of " + ", ".join(concept.relative_to)
     return _against(concept, library.concept(concept), _in_order(others), words, spec, table)

@@ -30,6 +30,7 @@ from concepts.sources import (
     PlannedConcept,
     TrainingImage,
     TrainingTable,
+    has_images,
     hash_of_set,
     plan_concepts,
 )
@@ -65,8 +66,9 @@ def run_concepts(spec: ConceptStageSpec, *, progress: Progress = _silent) -> Con
     """
     from threadpoolctl import threadpool_limits
 
-    log = check_spec(spec)
+    check_spec(spec)
     library = open_library(spec, progress=progress)
+    log = library.log
     table = TrainingTable()
     planned = plan_concepts(spec, library, table)
     logged = library.logged()
@@ -125,14 +127,13 @@ def open_library(spec: ConceptStageSpec, *, progress: Progress) -> MeasuringLibr
     return RecordedLibrary(spec)
 
 
-def check_spec(spec: ConceptStageSpec) -> LogImages:
-    """Refuse what can be refused before any image is read; the log's images where all is well.
+def check_spec(spec: ConceptStageSpec) -> None:
+    """Refuse what can be refused before any image is read.
 
     Raises
     ------
     ConceptError
-        No concept, no class, no images to score, too few pseudo-concepts to ever reject, too small a
-        minimum number of images.
+        No concept, no class, too few pseudo-concepts to ever reject, too small a minimum number of images.
     """
     if not spec.concepts:
         raise ConceptError("[concepts] names no concept; add a [[concepts.concept]].")
@@ -144,11 +145,6 @@ def check_spec(spec: ConceptStageSpec) -> LogImages:
             "give at least 4 (20 is usual)."
         )
     check_can_reject(spec.pseudo_concepts, confidence=spec.confidence)
-    if spec.log is None:
-        raise ConceptError(
-            "[concepts] has no images to score; give `images` and `image_column`, the log's own images."
-        )
-    return spec.log
 
 
 def _products(
@@ -252,7 +248,7 @@ def _sets(
     planned: Sequence[PlannedConcept], library: ImageLibrary, spec: ConceptStageSpec
 ) -> tuple[ConceptSet, ...]:
     sets = [one.described for one in planned]
-    if any(one.spec.folder is not None and not one.spec.relative_to for one in planned):
+    if any(has_images(one.spec) and not one.spec.relative_to for one in planned):
         pool = library.random()
         words = "pool of negatives and pseudo-concepts"
         sets.append(ConceptSet("random", words, len(pool), hash_of_set(pool)))
