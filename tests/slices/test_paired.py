@@ -1,0 +1,252 @@
+"""Paired differences: published examples, statsmodels, the delta method by brute force, simulation."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
+
+from slices.metrics import METRICS
+from slices.paired import (
+    confusion_of_both,
+    mcnemar,
+    paired_difference,
+    paired_difference_clustered,
+    read_change,
+    sign_flip,
+)
+
+JOINT = arrays(np.int64, (2, 2, 2), elements=st.integers(1, 60))
+MEASURES = [name for name, metric in METRICS.items() if metric.kind != "score" and name != "prevalence"]
+
+
+def airway() -> np.ndarray:
+    """Fagerland et al. (2013), airway hyper-responsiveness before and after: 1, 1, 7, 12 of 21."""
+    joint = np.zeros((2, 2, 2), dtype=np.int64)
+    joint[1] = [[12, 7], [1, 1]]
+    return joint
+
+
+def test_published_mid_p_and_limits() -> None:
+    # Fagerland, Lydersen & Laake (2013), BMC Med Res Methodol 13:91: exact .070, mid-p .039;
+    # (2014), Stat Med 33, 2850-2875, table: Newcombe's square-and-add -0.507 to -0.026.
+    assert mcnemar(1, 7, mid_p=False) == pytest.approx(0.0703, abs=5e-5)
+    assert mcnemar(1, 7) == pytest.approx(0.0391, abs=5e-5)
+    found = paired_difference(METRICS["recall"], airway())
+    assert found.value == pytest.approx(-6 / 21)
+    assert (found.low, found.high) == pytest.approx((-0.507, -0.026), abs=5e-4)
+    assert found.change == "worse"
+    assert found.changed == 8
+
+
+@given(st.integers(0, 60), st.integers(0, 60))
+def test_exact_mcnemar_against_statsmodels(b: int, c: int) -> None:
+    expected = statsmodels_mcnemar([[3, b], [c, 5]], exact=True).pvalue if b + c else 1.0
+    assert mcnemar(b, c, mid_p=False) == pytest.approx(min(1, expected))
+    assert mcnemar(b, c) <= mcnemar(b, c, mid_p=False)
+
+
+def test_confusion_tables_of_both_models() -> None:
+    joint = np.arange(8).reshape(2, 2, 2)
+    model, baseline = confusion_of_both(joint)
+    assert model.tolist() == [13, 5, 9, 1]
+    assert baseline.tolist() == [12, 4, 10, 2]
+
+
+@settings(max_examples=30)
+@given(JOINT, st.sampled_from(MEASURES))
+def test_error_is_the_delta_method_by_finite_differences(joint: np.ndarray, name: str) -> None:
+    metric = METRICS[name]
+
+    def difference(cells: np.ndarray) -> float:
+        model, baseline = confusion_of_both(cells)
+        return float(metric.of(model) - metric.of(baseline))
+
+    slopes = np.zeros((2, 2, 2))
+    for at in product(range(2), repeat=3):
+        step = np.zeros((2, 2, 2))
+        step[at] = 1e-4
+        slopes[at] = (difference(joint + step) - difference(joint - step)) / 2e-4
+    n = joint.sum()
+    shares = joint / n
+    covariance = np.diag(shares.ravel()) - np.outer(shares.ravel(), shares.ravel())
+    variance = n * slopes.ravel() @ covariance @ slopes.ravel()
+    assert paired_difference(metric, joint).se == pytest.approx(np.sqrt(max(variance, 0)), abs=1e-5)
+
+
+@given(JOINT, st.sampled_from(MEASURES))
+def test_exchanging_the_models_turns_the_sign(joint: np.ndarray, name: str) -> None:
+    one = paired_difference(METRICS[name], joint)
+    other = paired_difference(METRICS[name], joint.swapaxes(1, 2))
+    assert one.value == pytest.approx(-other.value, abs=1e-12)
+    assert (one.low, one.high) == pytest.approx((-other.high, -other.low), abs=1e-9)
+    assert one.low < one.high
+    assert {one.change, other.change} in (
+        {"no change shown"},
+        {"better", "worse"},
+        {None},
+    )
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_equal_models_have_width_and_show_no_change(name: str) -> None:
+    joint = np.zeros((2, 2, 2), dtype=np.int64)
+    joint[0] = [[80, 0], [0, 9]]
+    joint[1] = [[11, 0], [0, 70]]
+    found = paired_difference(METRICS[name], joint)
+    assert found.value == 0
+    assert found.low < 0 < found.high
+    assert found.change in ("no change shown", None)
+
+
+def test_undefined_has_the_metrics_reason() -> None:
+    joint = np.zeros((2, 2, 2), dtype=np.int64)
+    joint[0, 0, 0] = 20
+    found = paired_difference(METRICS["precision"], joint)
+    assert found.undefined == METRICS["precision"].undefined
+    assert found.value is None
+    assert "prevalence" in str(paired_difference(METRICS["prevalence"], joint).undefined)
+
+
+def test_paired_is_narrower_than_unpaired_when_models_mostly_agree() -> None:
+    joint = np.zeros((2, 2, 2), dtype=np.int64)
+    joint[1] = [[60, 20], [20, 900]]
+    found = paired_difference(METRICS["recall"], joint)
+    unpaired = np.sqrt(2 * 0.92 * 0.08 / 1000)
+    assert found.se is not None
+    assert found.se < unpaired / 1.8
+
+
+@pytest.mark.parametrize("name", ["recall", "precision", "f1", "mcc"])
+def test_small_coverage(name: str) -> None:
+    """400 logs of 300 rows, 8% disagreement: at least 95% less three Monte Carlo errors."""
+    rng = np.random.default_rng(0)
+    shares = np.array([[[0.50, 0.04], [0.02, 0.04]], [[0.04, 0.01], [0.03, 0.32]]])
+    metric = METRICS[name]
+    model, baseline = confusion_of_both(shares)
+    truth = float(metric.of(model) - metric.of(baseline))
+    hits = 0
+    for _ in range(400):
+        found = paired_difference(metric, rng.multinomial(300, shares.ravel()).reshape(2, 2, 2))
+        assert found.low is not None
+        assert found.high is not None
+        hits += found.low <= truth <= found.high
+    assert hits / 400 >= 0.917
+
+
+def patients(rng: np.random.Generator, number: int, effect: float) -> np.ndarray:
+    """Joint cells of patients with 5 positive rows each, errors shared within a patient."""
+    hard = rng.beta(0.6, 5, number)
+    rows = []
+    for share in hard:
+        common = rng.random(5) < share
+        model, baseline = common | (rng.random(5) < 0.05 + effect), common | (rng.random(5) < 0.05)
+        cells = np.zeros((2, 2, 2))
+        np.add.at(cells, (1, (~model).astype(int), (~baseline).astype(int)), 1)
+        rows.append(cells)
+    return np.array(rows)
+
+
+def test_clustered_coverage_and_level() -> None:
+    rng = np.random.default_rng(1)
+    metric = METRICS["recall"]
+    hits = rejected = 0
+    for _ in range(250):
+        found = paired_difference_clustered(metric, patients(rng, 40, 0.0), draws=399, rng=rng)
+        assert found.low is not None
+        assert found.high is not None
+        assert found.p_value is not None
+        hits += found.low <= 0 <= found.high
+        rejected += found.p_value <= 0.05
+    assert hits / 250 >= 0.95 - 0.041
+    assert 0.01 <= rejected / 250 <= 0.05 + 0.041
+
+
+def test_clustered_sees_a_real_change() -> None:
+    rng = np.random.default_rng(2)
+    found = paired_difference_clustered(METRICS["recall"], patients(rng, 150, 0.15), draws=999, rng=rng)
+    assert found.change == "worse"
+    assert found.p_value is not None
+    assert found.p_value < 0.01
+
+
+@pytest.mark.parametrize(("worse", "low", "high"), [(0.0, 0.01, 0.09), (0.12, 0.6, 1.0)])
+def test_sign_flip_of_precision_holds_its_level_and_sees_a_change(
+    worse: float, low: float, high: float
+) -> None:
+    """250 logs of 60 patients with 6 rows; the model's false calls rise by ``worse``."""
+    rng = np.random.default_rng(4)
+    rejected = 0
+    for _ in range(250):
+        label = rng.random((60, 6)) < 0.5
+        shared = rng.random((60, 1)) < 0.2
+        calls = [
+            np.where(label, rng.random((60, 6)) < 0.85, shared | (rng.random((60, 6)) < r))
+            for r in (0.1 + worse, 0.1)
+        ]
+        cells = np.zeros((60, 2, 2, 2))
+        np.add.at(cells, (np.repeat(np.arange(60), 6), *(a.ravel().astype(int) for a in (label, *calls))), 1)
+        found = paired_difference_clustered(METRICS["precision"], cells, draws=399, rng=rng)
+        assert found.p_value is not None
+        rejected += found.p_value <= 0.05
+    assert low <= rejected / 250 <= high
+
+
+def test_rows_as_clusters_give_the_row_error() -> None:
+    joint = airway()
+    rows = np.eye(8).reshape(8, 2, 2, 2)
+    found = paired_difference_clustered(
+        METRICS["recall"], rows, joint.ravel(), draws=99, rng=np.random.default_rng(0)
+    )
+    plain = paired_difference(METRICS["recall"], joint)
+    assert plain.se is not None
+    assert found.se == pytest.approx(plain.se * np.sqrt(21 / 20))
+
+
+def test_clusters_that_never_differ_have_width() -> None:
+    cells = np.zeros((30, 2, 2, 2))
+    cells[:, 1, 1, 1] = 4
+    found = paired_difference_clustered(METRICS["recall"], cells, draws=99, rng=np.random.default_rng(0))
+    # Clopper-Pearson, 0 of 30.
+    assert found.high == pytest.approx(1 - 0.025 ** (1 / 30))
+    assert found.p_value == 1
+
+
+def test_undefined_clustered() -> None:
+    found = paired_difference_clustered(
+        METRICS["recall"], np.zeros((3, 2, 2, 2)), draws=9, rng=np.random.default_rng(0)
+    )
+    assert found.undefined == METRICS["recall"].undefined
+
+
+def test_sign_flip_enumerates_few_clusters() -> None:
+    # Five clusters, all to one side: 2 of 32 sign patterns are as extreme.
+    rng = np.random.default_rng(0)
+    assert sign_flip(np.array([1.0, 2, 3, 4, 5]), np.ones(5, dtype=np.int64), draws=9, rng=rng) == 2 / 32
+
+
+def test_sign_flip_of_equal_clusters_is_the_sign_test() -> None:
+    rng = np.random.default_rng(3)
+    found = sign_flip(np.array([0.01, -0.01]), np.array([30, 14]), draws=200_000, rng=rng)
+    assert found == pytest.approx(mcnemar(30, 14, mid_p=False), abs=0.001)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "better", "expected"),
+    [
+        (0.1, 0.2, "high", "better"),
+        (0.1, 0.2, "low", "worse"),
+        (-0.2, -0.1, "high", "worse"),
+        (-0.2, -0.1, "low", "better"),
+        (-0.1, 0.1, "high", "no change shown"),
+        (0.0, 0.1, "high", "no change shown"),
+        (0.1, 0.2, "neither", None),
+    ],
+)
+def test_reading(low: float, high: float, better: str, expected: str | None) -> None:
+    assert read_change(low, high, better) == expected  # type: ignore[arg-type]
