@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from slices.comparison import Pair
 from slices.counts import SliceCounts
-from slices.disparities import Gaps
-from slices.metrics import Metric
+from slices.estimation import Results
 from slices.records import Disparity, Estimate, Limits, Simultaneous, SliceRecord
 from slices.replication import DIFFERENCE, VALUE
 from slices.selection import METHODS, NONE, Bounds, Design
@@ -21,52 +19,47 @@ Array = NDArray[np.float64]
 NO_INTERVAL = "no interval holds for it here: a margin of fewer than 10 rows, or a value at -1 or 1"
 
 
-@dataclass(frozen=True, slots=True)
-class Results:
-    """One metric over all pairs (first the slices with their complements) and classes.
-
-    ``other`` are the comparators' own values with closed-form limits.
-    ``undefined`` is the share of replicates without a value, shape (3, pairs, classes);
-    ``support`` and ``design`` are those of the slices.
-    """
-
-    metric: Metric
-    value: Bounds
-    other: Bounds
-    gap: Gaps
-    support: Array
-    other_support: Array
-    undefined: Array
-    p_holm: Array
-    p_bh: Array
-    design: Design | None = None
-    other_design: Design | None = None
-
-
 def slice_record(
     counts: SliceCounts,
     klass: str | None,
     place: tuple[int, int],
-    confusion: NDArray[np.int64],
+    table: NDArray[np.int64] | None,
     results: Sequence[Results],
-    pairs: Mapping[int, Sequence[tuple[int, Pair]]],
+    compared: Mapping[int, Sequence[tuple[int, Pair]]],
     jointly: Mapping[tuple[int, int], Sequence[Simultaneous]],
-    failed: int,
 ) -> SliceRecord:
-    """The record of the slice and class at ``place``."""
-    index, k = place
-    tp, fp, fn, tn = (int(v) for v in confusion[index, k])
+    """The record of one slice and class.
+
+    Parameters
+    ----------
+    counts : SliceCounts
+    klass : str or None
+    place : tuple of int
+        The slice's place, the class's; the latter negative over all classes.
+    table : int array, shape (4,), or None
+        tp, fp, fn, tn; None over all classes.
+    results : sequence of Results
+    compared : mapping
+        Slice's place to its pairs, with their row in ``results``.
+    jointly : mapping
+        Place to its simultaneous limits.
+    """
+    index, k = place[0], max(place[1], 0)
+    confusion = None if table is None else tuple(int(v) for v in table)
+    # One table serves all classes of a multi-class log; a multi-label class has its own rows.
+    failed = counts.failed[k] if table is not None and len(counts.failed) > 1 else counts.failed
+    own_rows = table is not None and klass is not None
     return SliceRecord(
         slice=counts.slice,
         klass=klass,
-        n=counts.n if klass is None else tp + fp + fn + tn,
+        n=sum(confusion) if own_rows and confusion is not None else counts.n,
         clusters=counts.clusters,
-        counts=(tp, fp, fn, tn),
-        failed_predictions=failed,
+        counts=None if confusion is None else (confusion[0], confusion[1], confusion[2], confusion[3]),
+        failed_predictions=int(failed.sum()),
         unlabelled=counts.unlabelled,
         estimates=tuple(_estimate(result, index, k) for result in results),
         disparities=tuple(
-            _disparity(result, number, k, pair) for result in results for number, pair in pairs.get(index, ())
+            _disparity(result, row, k, pair) for result in results for row, pair in compared.get(index, ())
         ),
         simultaneous=tuple(jointly.get(place, ())),
     )

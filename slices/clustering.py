@@ -11,10 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slices.counts import ClusterPatterns, OutcomeSpace
-from slices.metrics import METRICS, Metric, gradient
+from slices.metrics import METRICS, Metric, PooledMetric, gradient
 from slices.selection import Design
 
 Array = NDArray[np.float64]
+
+# Error, contributing clusters and effective denominator, each (2 sides, classes); the correlation of
+# the two sides' estimates, (classes,). Figures over all classes have a class axis of length 1.
+Errors = tuple[Array, Array, Array, Array]
 
 
 def with_parts(metrics: Sequence[Metric]) -> tuple[Metric, ...]:
@@ -26,21 +30,15 @@ def with_parts(metrics: Sequence[Metric]) -> tuple[Metric, ...]:
 
 
 def linearise(
-    space: OutcomeSpace, patterns: ClusterPatterns, metrics: Sequence[Metric]
-) -> dict[str, tuple[Array, Array, Array, Array]]:
+    space: OutcomeSpace, patterns: ClusterPatterns, metrics: Sequence[Metric | PooledMetric]
+) -> dict[str, Errors]:
     """Standard errors of one slice and its comparator between clusters.
 
     Parameters
     ----------
     space : OutcomeSpace
     patterns : ClusterPatterns
-    metrics : sequence of Metric
-
-    Returns
-    -------
-    dict of name to (error, clusters, effective, correlation)
-        The first three of shape (2, classes): slice, comparator. ``correlation`` of the two sides'
-        estimates, shape (classes,).
+    metrics : sequence of Metric or PooledMetric
 
     References
     ----------
@@ -49,10 +47,25 @@ def linearise(
     each = space.confusion(patterns.totals).astype(np.float64)  # (patterns, 2, classes, 4)
     times = patterns.multiplicity.astype(np.float64)
     total = np.tensordot(times, each, axes=1)
+    rows = np.tensordot(times, patterns.totals.reshape(times.size, 2, -1).astype(np.float64), axes=1)
+    kinds = space.confusion(np.eye(rows.shape[1]).reshape(-1, space.strata, space.cells)).astype(np.float64)
     result = {}
     for metric in metrics:
-        influence = np.einsum("pscf,scf->psc", each, np.nan_to_num(gradient(metric, total)))
-        contributes = metric.support(each) > 0 if metric.kind in ("proportion", "f1") else each.sum(-1) > 0
+        if isinstance(metric, PooledMetric):
+            slope = np.nan_to_num(np.stack([metric.gradient(side) for side in total]))
+            influence = np.einsum("pskf,skf->ps", each, slope)[..., None]
+            # Of one row of each kind: a multi-class row stands in the tables of all classes.
+            single = np.einsum("rkf,skf->sr", kinds, slope)
+            simple = (rows * single**2).sum(-1)[:, None]
+            contributes = (metric.trials(each) > 0)[..., None]
+            trials = metric.trials(total)[:, None]
+        else:
+            slope = np.nan_to_num(gradient(metric, total))
+            influence = np.einsum("pskf,skf->psk", each, slope)
+            simple = np.sum(total * slope**2, axis=-1)
+            proportion = metric.kind in ("proportion", "f1")
+            contributes = metric.support(each) > 0 if proportion else each.sum(-1) > 0
+            trials = metric.support(total)
         clusters = np.tensordot(times, contributes.astype(np.float64), axes=1)
         correction = np.where(clusters > 1, clusters / np.maximum(clusters - 1, 1), np.nan)
         squares = np.tensordot(times, influence**2, axes=1)
@@ -60,15 +73,16 @@ def linearise(
         cross = np.tensordot(times, influence[:, 0] * influence[:, 1], axes=1)
         scale = np.sqrt(squares[0] * squares[1])
         correlation = np.where(scale > 0, cross / np.where(scale > 0, scale, 1), 0.0)
-        simple = np.sum(total * np.nan_to_num(gradient(metric, total)) ** 2, axis=-1)
         with np.errstate(divide="ignore", invalid="ignore"):
-            effective = metric.support(total) * simple / error**2
+            effective = trials * simple / error**2
+        # At 0 and 1 nothing varies between clusters: each is worth one row, as its limits have it.
+        effective = np.where(np.isfinite(effective), effective, clusters)
         result[metric.name] = (error, clusters, effective, correlation)
     return result
 
 
 def gather(
-    rows: Sequence[dict[str, tuple[Array, Array, Array, Array]]],
+    rows: Sequence[dict[str, Errors]],
 ) -> tuple[dict[str, Design], dict[str, Design], dict[str, Array]]:
     """Designs of all slices, of all comparators, and their correlations, stacked over slices."""
     first, second, correlation = {}, {}, {}

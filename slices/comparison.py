@@ -63,10 +63,16 @@ def comparator(slices: Sequence[SliceCounts], pair: Pair) -> NDArray[np.int64]:
     return slices[pair.index].outside if pair.other is None else slices[pair.other].inside
 
 
-def patterns_of(counted: CountedLog, pair: Pair) -> ClusterPatterns | None:
-    """Joint count vectors of the pair's two sides per cluster; None where rows are the unit."""
-    if counted.clusters is None or counted.patterns is None:
-        return None
+def joint_patterns(counted: CountedLog, pair: Pair) -> ClusterPatterns:
+    """Joint count vectors of the pair's two sides per cluster.
+
+    Raises
+    ------
+    ValueError
+        The log has no clusters.
+    """
+    if counted.patterns is None:
+        raise ValueError("A log without clusters has no cluster patterns.")
     here = counted.slices[pair.index].slice
     if pair.other is None:
         return counted.patterns(here)

@@ -11,6 +11,7 @@ exactly where the interval excludes 0.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +25,7 @@ from slices.intervals import (
     mover_ratio,
     score_p_value,
 )
-from slices.metrics import Metric
+from slices.metrics import Metric, PooledMetric
 from slices.selection import MOVER, NONE, SCORE, Bounds, Design, bounds
 
 Array = NDArray[np.float64]
@@ -65,17 +66,9 @@ def gaps(
         MOVER from limits that are never below nominal (simultaneous inference); no p-value.
     """
     value, other = metric.of(counts), metric.of(others)
-    difference = value - other
-    defined = np.isfinite(difference)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.where(defined & (other > 0), value / other, np.nan)
-    # A ratio of correlations means nothing.
-    if metric.lowest < 0:
-        ratio = np.full_like(ratio, np.nan)
-    level = np.broadcast_to(np.asarray(alpha, dtype=np.float64), difference.shape)
+    level = np.broadcast_to(np.asarray(alpha, dtype=np.float64), value.shape)
     if metric.kind == "proportion" and designs is None and not exact:
-        return _by_score(metric, counts, others, level, difference, ratio)
-    rho = np.broadcast_to(np.nan_to_num(np.asarray(correlation, dtype=np.float64)), difference.shape)
+        return _by_score(metric, counts, others, level, value - other, _ratio(metric, value, other))
 
     def sides(level: Array) -> tuple[Bounds, Bounds]:
         first, second = designs or (None, None)
@@ -84,24 +77,59 @@ def gaps(
             bounds(metric, others, level, designs=second, exact=exact),
         )
 
+    return gaps_by_mover(metric, sides, level, correlation=correlation, exact=exact)
+
+
+def gaps_by_mover(
+    metric: Metric | PooledMetric,
+    sides: Callable[[Array], tuple[Bounds, Bounds]],
+    alpha: Array,
+    *,
+    correlation: Array | float = 0.0,
+    exact: bool = False,
+) -> Gaps:
+    """Compare two sides through their own limits.
+
+    Parameters
+    ----------
+    metric : Metric or PooledMetric
+    sides : callable
+        ``alpha`` -> bounds of the slices, bounds of their comparators.
+    alpha : array
+    correlation : array or float
+        Of the two estimates.
+    exact : bool
+        No p-value: the limits serve simultaneous inference.
+    """
+    a, b = sides(alpha)
+    difference = a.value - b.value
+    rho = np.broadcast_to(np.nan_to_num(np.asarray(correlation, dtype=np.float64)), difference.shape)
+    span = metric.highest - metric.lowest
+
     def limits(level: Array) -> tuple[Array, Array]:
         a, b = sides(level)
         low, high = mover_difference(a.value, a.low, a.high, b.value, b.low, b.high, rho)
-        span = metric.highest - metric.lowest
         return np.clip(low, -span, span), np.clip(high, -span, span)
 
-    low, high = limits(level)
-    bounded = defined & np.isfinite(low) & np.isfinite(high)
-    a, b = sides(level)
+    low, high = limits(alpha)
+    bounded = np.isfinite(low) & np.isfinite(high)
     low_ratio, high_ratio = mover_ratio(a.value, a.low, a.high, b.value, b.low, b.high, rho)
     p_value = np.full(difference.shape, np.nan)
-    if not exact:
+    if not exact and np.any(bounded):
         p_value = np.where(bounded, dual_p_value(limits, difference.shape), np.nan)
     return Gaps(
         Bounds(difference, low, high, _codes(bounded, MOVER)),
-        _ratio_bounds(ratio, low_ratio, high_ratio, MOVER),
+        _ratio_bounds(_ratio(metric, a.value, b.value), low_ratio, high_ratio, MOVER),
         p_value,
     )
+
+
+def _ratio(metric: Metric | PooledMetric, value: Array, other: Array) -> Array:
+    """Slice over comparator; NaN where the comparator is 0. A ratio of correlations means nothing."""
+    if metric.lowest < 0:
+        return np.full_like(value, np.nan)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(np.isfinite(value) & (other > 0), value / other, np.nan)
 
 
 def _by_score(

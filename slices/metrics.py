@@ -6,7 +6,7 @@ Every function works on arrays of any shape whose parts are ``tp, fp, fn, tn``; 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Literal
@@ -245,36 +245,108 @@ def gradient(metric: Metric, counts: NDArray[np.float64]) -> NDArray[np.float64]
     raise LogError(f"Metric '{metric.name}' is made from scores, not from counts.")
 
 
-def pooled_value(name: str, table: Sequence[Floats]) -> Floats:
-    """A metric over all classes.
+@dataclass(frozen=True, slots=True)
+class PooledMetric:
+    """One metric over all classes of a multi-class or multi-label log.
 
-    Parameters
-    ----------
-    name : str
-        ``accuracy``, ``balanced_accuracy`` (mean recall), ``mcc`` (Gorodkin's), ``macro_*`` over the
-        classes where the metric is defined, ``micro_*`` from the summed counts.
-    table : four arrays, shape (classes, ...)
-        tp, fp, fn, tn of each class against the rest.
+    ``accuracy``, ``balanced_accuracy`` (mean recall), ``mcc`` (Gorodkin's), ``macro_*`` over the
+    classes where the metric is defined, ``micro_*`` from the summed counts.
 
     References
     ----------
     Gorodkin (2004), Comput. Biol. Chem. 28, 367-374, for the MCC of several classes.
     """
-    tp, fp, fn, tn = table
-    with np.errstate(divide="ignore", invalid="ignore"):
-        if name == "accuracy":
-            return np.asarray(tp.sum(0) / (tp[0] + fp[0] + fn[0] + tn[0]))
-        if name == "mcc":
-            rows = tp[0] + fp[0] + fn[0] + tn[0]
-            labelled, predicted = tp + fn, tp + fp
-            # Predictions that are no label (abstentions) are a class of their own, never right.
-            abstained = rows - predicted.sum(0)
-            covariance = tp.sum(0) * rows - (labelled * predicted).sum(0)
-            spread = np.sqrt(rows**2 - (predicted**2).sum(0) - abstained**2)
-            return np.asarray(covariance / (spread * np.sqrt(rows**2 - (labelled**2).sum(0))))
-        how, base = ("macro", "recall") if name == "balanced_accuracy" else name.split("_", 1)
-        if how == "micro":
-            return _VALUES[base](*(part.sum(0) for part in table))
-        each = _VALUES[base](*table)
-        defined = np.isfinite(each)
-        return np.asarray(np.where(defined, each, 0).sum(0) / defined.sum(0))
+
+    name: str
+    title: str
+    better: Literal["high", "low", "neither"]
+    lowest: float
+    highest: float
+    undefined: str
+
+    @property
+    def how(self) -> Literal["accuracy", "mcc", "macro", "micro"]:
+        """How the classes are put together."""
+        if self.name in ("accuracy", "mcc"):
+            return "accuracy" if self.name == "accuracy" else "mcc"
+        return "micro" if self.name.startswith("micro_") else "macro"
+
+    @property
+    def base(self) -> Metric:
+        """The metric of one class that is averaged; recall for accuracy and MCC (every row has a label)."""
+        if self.name in ("accuracy", "mcc", "balanced_accuracy"):
+            return METRICS["recall"]
+        return METRICS[self.name.split("_", 1)[1]]
+
+    def value(self, tp: Floats, fp: Floats, fn: Floats, tn: Floats) -> Floats:
+        """The metric from class tables of shape (classes, ...); NaN where it is undefined."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            if self.how == "accuracy":
+                return np.asarray(tp.sum(0) / (tp[0] + fp[0] + fn[0] + tn[0]))
+            if self.how == "mcc":
+                return _several_class_mcc(tp, fp, fn, tn)
+            if self.how == "micro":
+                return _VALUES[self.base.name](tp.sum(0), fp.sum(0), fn.sum(0), tn.sum(0))
+            each = _VALUES[self.base.name](tp, fp, fn, tn)
+            defined = np.isfinite(each)
+            return np.asarray(np.where(defined, each, 0).sum(0) / defined.sum(0))
+
+    def of(self, counts: NDArray[np.generic]) -> Floats:
+        """The metric of class tables (..., classes, 4), as float64 (...)."""
+        table = np.asarray(counts, dtype=np.float64)
+        tp, fp, fn, tn = (np.moveaxis(table[..., k], -1, 0) for k in range(4))
+        return self.value(tp, fp, fn, tn)
+
+    def trials(self, counts: NDArray[np.generic]) -> Floats:
+        """Rows in the denominators of all classes together: (..., classes, 4) to (...)."""
+        return np.asarray(self.base.trials(counts).sum(-1))
+
+    def support(self, counts: NDArray[np.generic]) -> Floats:
+        """Its denominator; for macro averages the number of classes where the metric is defined."""
+        if self.how == "macro":
+            return np.asarray((self.base.trials(counts) > 0).sum(-1), dtype=np.float64)
+        return self.trials(counts)
+
+    def gradient(self, counts: NDArray[np.generic]) -> Floats:
+        """Derivative in every count of one log's class tables, (classes, 4); by complex step, exact."""
+        table = np.asarray(counts, dtype=np.float64)
+        step = 1e-30
+        moved = table + 1j * step * np.eye(table.size).reshape(table.size, *table.shape)
+        parts = [np.moveaxis(moved[..., k], -1, 0) for k in range(4)]
+        slopes = self.value(*parts).imag / step
+        return np.asarray(slopes.reshape(table.shape), dtype=np.float64)
+
+
+def _several_class_mcc(tp: Floats, fp: Floats, fn: Floats, tn: Floats) -> Floats:
+    rows = tp[0] + fp[0] + fn[0] + tn[0]
+    labelled, predicted = tp + fn, tp + fp
+    # Predictions that are no label (abstentions) are a class of their own, never right.
+    abstained = rows - predicted.sum(0)
+    covariance = tp.sum(0) * rows - (labelled * predicted).sum(0)
+    spread = rows**2 - (predicted**2).sum(0) - abstained**2
+    return np.asarray(covariance / (np.sqrt(spread) * np.sqrt(rows**2 - (labelled**2).sum(0))))
+
+
+def _pooled() -> dict[str, PooledMetric]:
+    nothing = "no counted row"
+    found = [
+        PooledMetric("accuracy", "accuracy", "high", 0, 1, nothing),
+        PooledMetric("balanced_accuracy", "balanced accuracy (mean recall)", "high", 0, 1, nothing),
+        PooledMetric(
+            "mcc",
+            "Matthews correlation coefficient",
+            "high",
+            -1,
+            1,
+            "labels or predictions are all of one class",
+        ),
+    ]
+    for how, words in (("macro", "mean over classes of"), ("micro", "pooled over classes:")):
+        for name in AVERAGED:
+            base = METRICS[name]
+            reason = f"{base.undefined}, in any class"
+            found.append(PooledMetric(f"{how}_{name}", f"{words} {base.title}", base.better, 0, 1, reason))
+    return {metric.name: metric for metric in found}
+
+
+POOLED: dict[str, PooledMetric] = _pooled()

@@ -6,13 +6,14 @@ any order on any number of threads. The statistics are in ``slices.resampling``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from slices.counts import ClusterPatterns, OutcomeSpace
-from slices.metrics import Metric
+from slices.metrics import Metric, PooledMetric
 from slices.resampling import (
     acceleration,
     bca_p_value,
@@ -33,11 +34,13 @@ VALUE, DIFFERENCE, RATIO = range(3)
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which limits a slice's draws should give: boolean arrays, shape (classes, metrics)."""
+class Figure:
+    """One metric of one class (``klass`` None: over all classes), and which limits its draws should give."""
 
-    value: NDArray[np.bool_]
-    gap: NDArray[np.bool_]
+    metric: Metric | PooledMetric
+    klass: int | None
+    value: bool
+    gap: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +49,13 @@ class Replicated:
 
     Attributes
     ----------
-    low, high : array, shape (3, classes, metrics)
+    low, high : array, shape (3, figures)
         Value, difference, ratio.
-    p_value : array, shape (classes, metrics)
+    p_value : array, shape (figures,)
         Of a difference of zero, dual to the difference's limits.
-    method : int8 array, shape (3, classes, metrics)
+    method : int8 array, shape (3, figures)
         Code into ``slices.selection.METHODS``.
-    undefined : array, shape (3, classes, metrics)
+    undefined : array, shape (3, figures)
         Share of replicates in which the figure is undefined.
     """
 
@@ -69,14 +72,13 @@ def replicate(
     outside: NDArray[np.int64],
     patterns: ClusterPatterns | None,
     *,
-    metrics: tuple[Metric, ...],
-    wanted: Wanted,
+    figures: Sequence[Figure],
     alpha: float,
     draws: int,
     seed: int,
     key: tuple[str, ...],
 ) -> Replicated:
-    """Bootstrap one slice and its comparator.
+    """Bootstrap one slice and its comparator, in one joint draw.
 
     Parameters
     ----------
@@ -84,9 +86,8 @@ def replicate(
     inside, outside : int array, shape (strata, cells)
         Counts of the slice and of what it is compared with.
     patterns : ClusterPatterns or None
-        Where patients are the unit.
-    metrics : tuple of Metric
-    wanted : Wanted
+        Where clusters are the unit.
+    figures : sequence of Figure
     alpha : float
     draws, seed : int
     key : tuple of str
@@ -94,45 +95,46 @@ def replicate(
     """
     table = np.stack([inside, outside])
     drawn = _draw(space, table, patterns, draws, seed, key)
-    point = np.moveaxis(space.confusion(table), -1, 1).astype(np.float64)
-    left_out, times = _leave_one_out(space, table, patterns)
-    classes, width = wanted.value.shape
-    low, high = np.full((3, classes, width), np.nan), np.full((3, classes, width), np.nan)
-    p_value = np.full((classes, width), np.nan)
-    method = np.zeros((3, classes, width), dtype=np.int8)
-    undefined = np.zeros((3, classes, width))
-    for klass in range(classes):
-        for position, metric in enumerate(metrics):
-            want = wanted.value[klass, position], wanted.gap[klass, position], wanted.gap[klass, position]
-            if not any(want):
+    point = np.moveaxis(space.confusion(table), -1, 1).astype(np.float64)[..., None]
+    joint = patterns is not None or any(figure.klass is None for figure in figures)
+    whole = _leave_one_out(space, table, patterns) if joint else None
+    low, high = np.full((3, len(figures)), np.nan), np.full((3, len(figures)), np.nan)
+    p_value = np.full(len(figures), np.nan)
+    method = np.zeros((3, len(figures)), dtype=np.int8)
+    undefined = np.zeros((3, len(figures)))
+    for number, figure in enumerate(figures):
+        metric, klass = figure.metric, figure.klass
+        at = (slice(None), slice(None)) if klass is None else (slice(None), slice(None), klass)
+        if whole is not None and (klass is None or patterns is not None):
+            left_out, times = whole[0][at], whole[1]
+        else:
+            left_out, times = _rows_left_out(point[at])
+        replicates = _quantities(metric, drawn[at], figure.gap)
+        values = _quantities(metric, point[at], figure.gap)
+        jackknife = _quantities(metric, left_out, figure.gap)
+        for quantity in range(len(replicates)):
+            if quantity == VALUE and not figure.value:
                 continue
-            replicates = _figures(metric, drawn[:, :, klass], want[DIFFERENCE])
-            values = _figures(metric, point[:, :, klass, None], want[DIFFERENCE])
-            jackknife = _figures(metric, left_out[:, :, klass], want[DIFFERENCE])
-            for figure, rows in enumerate(replicates):
-                if not want[figure]:
-                    continue
-                rows.sort()
-                defined = int(np.searchsorted(rows, np.inf, side="left"))
-                undefined[figure, klass, position] = 1 - defined / draws
-                value = float(values[figure][0])
-                if undefined[figure, klass, position] > MOST_UNDEFINED or not np.isfinite(value):
-                    continue
-                usable = rows[:defined]
-                a = float(acceleration(jackknife[figure], times[klass]))
-                z0 = bias_correction(usable, value)
-                tails, code = bca_tails(z0, a, alpha), BCA
-                if not _enough(tails, defined):
-                    tails, code = (alpha / 2, 1 - alpha / 2), PERCENTILE
-                if not _enough(tails, defined) or usable[0] == usable[-1]:
-                    continue
-                low[figure, klass, position] = quantile(usable, tails[0])
-                high[figure, klass, position] = quantile(usable, tails[1])
-                method[figure, klass, position] = code
-                if figure == DIFFERENCE:
-                    p_value[klass, position] = bca_p_value(
-                        usable, z0 if code == BCA else 0.0, a if code == BCA else 0.0, 0.0
-                    )
+            rows = np.sort(replicates[quantity])
+            defined = int(np.searchsorted(rows, np.inf, side="left"))
+            undefined[quantity, number] = 1 - defined / draws
+            value = float(values[quantity][0])
+            if undefined[quantity, number] > MOST_UNDEFINED or not np.isfinite(value):
+                continue
+            usable = rows[:defined]
+            a = float(acceleration(jackknife[quantity], times))
+            z0 = bias_correction(usable, value)
+            tails, code = bca_tails(z0, a, alpha), BCA
+            if not _enough(tails, defined):
+                z0, a = 0.0, 0.0
+                tails, code = (alpha / 2, 1 - alpha / 2), PERCENTILE
+            if not _enough(tails, defined) or usable[0] == usable[-1]:
+                continue
+            low[quantity, number] = quantile(usable, tails[0])
+            high[quantity, number] = quantile(usable, tails[1])
+            method[quantity, number] = code
+            if quantity == DIFFERENCE:
+                p_value[number] = bca_p_value(usable, z0, a, 0.0)
     return Replicated(low, high, p_value, method, undefined)
 
 
@@ -141,15 +143,14 @@ def _enough(tails: tuple[float, float], count: int) -> bool:
     return min(tails[0], 1 - tails[1]) * count >= FEWEST_IN_TAIL
 
 
-def _figures(metric: Metric, counts: Array, gap: bool) -> list[Array]:
-    """Value, difference and ratio from counts (2, 4, draws)."""
+def _quantities(metric: Metric | PooledMetric, counts: Array, gap: bool) -> list[Array]:
+    """Value, and with ``gap`` difference and ratio, from counts (2, 4, [classes,] draws)."""
     value = metric.value(*counts[0])
     if not gap:
         return [value]
     other = metric.value(*counts[1])
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = value / other
-    return [value, value - other, ratio]
+        return [value, value - other, value / other]
 
 
 def _draw(
@@ -185,21 +186,26 @@ def _name(space: OutcomeSpace, stratum: int) -> tuple[str, ...]:
     return () if name is None else (name,)
 
 
+def _rows_left_out(point: Array) -> tuple[Array, Array]:
+    """One class's counts (2, 4, 1) without one row of each of eight kinds, (2, 4, 8), and rows of each."""
+    return point - np.eye(8).reshape(2, 4, 8), point.reshape(8)
+
+
 def _leave_one_out(
     space: OutcomeSpace, table: NDArray[np.int64], patterns: ClusterPatterns | None
 ) -> tuple[Array, Array]:
-    """Counts without one unit of each kind, (2, 4, classes, kinds), and units of each kind, (classes, kinds).
+    """All counts without one unit of each kind, (2, 4, classes, kinds), and units of each kind, (kinds,).
 
-    Rows: eight kinds a class (the four outcomes of either side). Clusters: one kind a pattern.
+    A kind is a pattern where clusters are the unit, else an occupied cell of either side.
     """
     point = space.confusion(table).astype(np.float64)  # (2, classes, 4)
-    classes = point.shape[1]
     if patterns is not None:
-        each = space.confusion(patterns.totals).astype(np.float64)  # (patterns, 2, classes, 4)
-        left = point[None] - each
-        times = np.broadcast_to(patterns.multiplicity.astype(np.float64), (classes, each.shape[0]))
-        return np.ascontiguousarray(np.transpose(left, (1, 3, 2, 0))), times
-    kinds = np.eye(8).reshape(8, 2, 1, 4)
-    left = np.transpose(point[None] - kinds, (1, 3, 2, 0))
-    times = point.transpose(1, 0, 2).reshape(classes, 8)
-    return left, times
+        units, times = patterns.totals, patterns.multiplicity.astype(np.float64)
+    else:
+        occupied = np.flatnonzero(table)
+        units = np.zeros((occupied.size, table.size), dtype=np.int64)
+        units[np.arange(occupied.size), occupied] = 1
+        units = units.reshape(occupied.size, *table.shape)
+        times = table.reshape(-1)[occupied].astype(np.float64)
+    left = point[None] - space.confusion(units).astype(np.float64)
+    return np.ascontiguousarray(np.transpose(left, (1, 3, 2, 0))), times

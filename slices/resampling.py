@@ -122,7 +122,7 @@ def resample_clusters(
 
 def single_blas_thread() -> AbstractContextManager[object]:
     """Keep small matrix products on one thread: slices are what runs in parallel."""
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     limit: AbstractContextManager[object] = threadpool_limits(limits=1, user_api="blas")
     return limit

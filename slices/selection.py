@@ -162,7 +162,12 @@ def bounds(
     if designs is None:
         low, high, method = proportion_limits(x, n, level, exact=exact)
     else:
-        low, high, method = clustered_limits(metric, x / n, n, level, designs[metric.name], exact=exact)
+        design = designs[metric.name]
+        if metric.kind == "f1":
+            # The error is F1's; the limits are made on the scale of the proportion behind it.
+            slope = 2 / (1 + x / n) ** 2
+            design = Design(design.error / slope, design.clusters, design.effective)
+        low, high, method = limits_between_clusters(x / n, n, level, design, exact=exact)
     scaled = [np.where(defined, metric.from_proportion(v), np.nan) for v in (x / n, low, high)]
     return _result(scaled[0], scaled[1], scaled[2], np.where(defined, method, NONE))
 
@@ -186,13 +191,12 @@ def proportion_limits(
     return low, high, method
 
 
-def clustered_limits(
-    metric: Metric, value: Array, n: Array, alpha: Array, design: Design, *, exact: bool = False
+def limits_between_clusters(
+    value: Array, n: Array, alpha: Array, design: Design, *, exact: bool = False
 ) -> tuple[Array, Array, NDArray[np.int_]]:
-    """Limits of proportions whose unit is the cluster, as the table above says."""
+    """Limits of proportions whose unit is the cluster, as the table above says; and their method's code."""
     m = np.maximum(np.nan_to_num(design.clusters), 1.0)
-    slope = 2 / (1 + value) ** 2 if metric.kind == "f1" else 1.0
-    error = np.nan_to_num(design.error / slope)
+    error = np.nan_to_num(design.error)
     inside = (value > 0) & (value < 1)
     simple = np.sqrt(np.where(inside, value * (1 - value), 0.25) / n)
     usable = inside & (m >= 2) & (error > NO_VARIANCE * simple)
@@ -202,10 +206,9 @@ def clustered_limits(
         p, size, df, level = value[usable], n[usable], m[usable] - 1, alpha[usable]
         if exact:
             effective = p * (1 - p) / error[usable] ** 2
-            limits = korn_graubard(p, size, effective, df, level)
+            low[usable], high[usable] = korn_graubard(p, size, effective, df, level)
         else:
-            limits = logit_t(p, error[usable], df, level)
-        low[usable], high[usable] = limits
+            low[usable], high[usable] = logit_t(p, error[usable], df, level)
         method[usable] = GRAUBARD if exact else LOGIT
     return low, high, method
 
@@ -231,20 +234,28 @@ def _correlation(
     metric: Metric, counts: NDArray[np.generic], alpha: float | Array, design: Design | None
 ) -> Bounds:
     """Limits of Matthews' correlation on Fisher's scale, where its margins allow them."""
-    from scipy.special import stdtrit
-
     value = metric.of(counts)
     error = linearised_error(metric, counts) if design is None else design.error
-    df = np.full(value.shape, np.inf) if design is None else np.maximum(design.clusters - 1, 1)
+    df = np.full(value.shape, np.inf) if design is None else design.clusters - 1
     usable = (np.abs(value) < 1) & (metric.support(counts) >= CORRELATION_MARGIN) & (error > 0)
     if design is not None:
         usable &= design.clusters >= CORRELATION_MARGIN
     level = np.broadcast_to(np.asarray(alpha, dtype=np.float64), value.shape)
+    low, high = fisher_limits(value, error, df, level, usable)
+    return _result(value, low, high, np.where(usable, FISHER, NONE))
+
+
+def fisher_limits(
+    value: Array, error: Array, df: Array, alpha: Array, usable: NDArray[np.bool_]
+) -> tuple[Array, Array]:
+    """Student limits of a correlation on Fisher's scale; NaN where not ``usable``."""
+    from scipy.special import stdtrit
+
     low, high = np.full(value.shape, np.nan), np.full(value.shape, np.nan)
-    v, t = value[usable], -stdtrit(np.minimum(df[usable], 1e9), level[usable] / 2)
+    v, t = value[usable], -stdtrit(np.minimum(df[usable], 1e9), alpha[usable] / 2)
     half = t * error[usable] / (1 - v**2)
     low[usable], high[usable] = np.tanh(np.arctanh(v) - half), np.tanh(np.arctanh(v) + half)
-    return _result(value, low, high, np.where(usable, FISHER, NONE))
+    return low, high
 
 
 def _result(value: Array, low: Array, high: Array, method: NDArray[np.int_]) -> Bounds:

@@ -6,7 +6,7 @@ clusters Korn-Graubard), and MOVER from those for differences and ratios.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,18 +14,18 @@ from numpy.typing import NDArray
 
 from slices.comparison import Pair
 from slices.counts import SliceCounts
-from slices.disparities import gaps
-from slices.metrics import METRICS
-from slices.records import Simultaneous, Tested
-from slices.selection import METHODS, Bounds, Design, bounds
+from slices.records import Quantity, Simultaneous, Tested
+from slices.selection import METHODS, Bounds
 
-Array = NDArray[np.float64]
 Place = tuple[int, int]
+Rows = tuple[NDArray[np.intp], NDArray[np.intp]]
+
+OVER_CLASSES = -1
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A tested quantity found in the log: places into pairs, classes and metrics."""
+    """A tested quantity found in the log; ``klass`` is `OVER_CLASSES` for figures over all classes."""
 
     tested: Tested
     pair: int
@@ -36,8 +36,9 @@ def members(
     tested: Sequence[Tested],
     slices: Sequence[SliceCounts],
     pairs: Sequence[Pair],
-    classes: Sequence[str | None],
+    classes: tuple[str | None, ...],
     metrics: Sequence[str],
+    pooled: Sequence[str],
 ) -> tuple[Member, ...]:
     """The family: each distinct tested quantity that this log holds."""
     place = {counts.slice: index for index, counts in enumerate(slices)}
@@ -45,11 +46,13 @@ def members(
     found = []
     for item in dict.fromkeys(tested):
         index = place.get(item.slice)
-        if index is None or item.klass not in classes or item.metric not in metrics:
+        known = pooled if item.klass is None and classes != (None,) else metrics
+        if index is None or item.metric not in known or item.klass not in (*classes, None):
             continue
         pair = index if item.against is None else compared.get((index, item.against))
         if pair is not None:
-            found.append(Member(item, pair, classes.index(item.klass)))
+            klass = classes.index(item.klass) if item.klass in classes else OVER_CLASSES
+            found.append(Member(item, pair, klass))
     return tuple(found)
 
 
@@ -58,10 +61,7 @@ def simultaneous_limits(
     alpha: float,
     level_method: str,
     pairs: Sequence[Pair],
-    counts: NDArray[np.int64],
-    others: NDArray[np.int64],
-    designs: tuple[dict[str, Design], dict[str, Design]] | None,
-    correlations: Mapping[str, Array],
+    limits: Callable[[str, bool, Quantity, Rows, float], Bounds],
 ) -> dict[Place, list[Simultaneous]]:
     """Limits of every member at one level.
 
@@ -72,48 +72,25 @@ def simultaneous_limits(
         Each quantity's, such that all limits hold jointly.
     level_method : str
         How the level was found, for the record.
-    counts, others : int array, shape (pairs, classes, 4)
-    designs, correlations
-        As ``slices.clustering.gather`` gives them.
+    limits : callable
+        (metric, over all classes?, quantity, places into (pairs, classes), alpha) -> exact bounds.
 
     Returns
     -------
     dict of (slice, class) to list of Simultaneous
     """
     result: dict[Place, list[Simultaneous]] = {}
-    groups: dict[tuple[str, str], list[Member]] = {}
+    groups: dict[tuple[str, bool, Quantity], list[Member]] = {}
     for member in family:
-        groups.setdefault((member.tested.metric, member.tested.quantity), []).append(member)
-    for (name, quantity), group in groups.items():
-        at = np.array([m.pair for m in group]), np.array([m.klass for m in group])
-        first = None if designs is None else _picked(designs[0], at)
-        second = None if designs is None else _picked(designs[1], at)
-        if quantity == "value":
-            found = bounds(METRICS[name], counts[at], alpha, designs=first, exact=True)
-        else:
-            gap = gaps(
-                METRICS[name],
-                counts[at],
-                others[at],
-                alpha,
-                designs=None if first is None or second is None else (first, second),
-                correlation=correlations[name][at] if name in correlations else 0.0,
-                exact=True,
-            )
-            found = gap.difference if quantity == "difference" else gap.ratio
+        key = (member.tested.metric, member.klass == OVER_CLASSES, member.tested.quantity)
+        groups.setdefault(key, []).append(member)
+    for (name, pooled, quantity), group in groups.items():
+        rows = np.array([m.pair for m in group]), np.array([max(m.klass, 0) for m in group])
+        found = limits(name, pooled, quantity, rows, alpha)
         for row, member in enumerate(group):
             record = _record(member, found, row, alpha, level_method)
             result.setdefault((pairs[member.pair].index, member.klass), []).append(record)
     return result
-
-
-def _picked(
-    designs: Mapping[str, Design], at: tuple[NDArray[np.intp], NDArray[np.intp]]
-) -> dict[str, Design]:
-    return {
-        name: Design(design.error[at], design.clusters[at], design.effective[at])
-        for name, design in designs.items()
-    }
 
 
 def _record(member: Member, found: Bounds, row: int, alpha: float, level_method: str) -> Simultaneous:

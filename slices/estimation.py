@@ -1,0 +1,374 @@
+"""Estimation: every metric over all pairs (slice, comparator) and classes, as arrays.
+
+Two steps: closed-form limits for all at once, then the draws' limits where the bootstrap is valid.
+Arrays have the shape (pairs, classes); figures over all classes have a class axis of length 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slices.clustering import Errors, gather, linearise, with_parts
+from slices.comparison import Pair, both_sides, comparator, joint_patterns
+from slices.counts import CountedLog
+from slices.disparities import Gaps, gaps, gaps_by_mover
+from slices.metrics import METRICS, POOLED, Metric, PooledMetric
+from slices.multiplicity import adjust
+from slices.pooling import pooled_bootstrap_valid, pooled_bounds
+from slices.records import Quantity
+from slices.replication import (
+    DIFFERENCE,
+    MOST_UNDEFINED,
+    RATIO,
+    VALUE,
+    Figure,
+    Replicated,
+    replicate,
+)
+from slices.selection import NONE, Bounds, Design, bootstrap_valid, bounds
+
+Array = NDArray[np.float64]
+Progress = Callable[[str, int, int], None]
+Places = tuple[NDArray[np.intp], NDArray[np.intp]]
+
+__all__ = ["MOST_UNDEFINED", "Estimation", "Results", "adjusted", "redrawn"]
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """One metric over all pairs (first the slices with their complements) and classes.
+
+    Attributes
+    ----------
+    metric : Metric or PooledMetric
+    value, other : Bounds
+        Of the slices; of their comparators.
+    gap : Gaps
+    support, other_support : array
+        Denominators.
+    undefined : array, shape (3, pairs, classes)
+        Share of replicates without a value, difference, ratio.
+    bootstrap, bootstrap_gap : bool array
+        Where draws may give the limits.
+    p_holm, p_bh : array
+        Adjusted p-values.
+    design, other_design : Design, optional
+        Where rows are not the unit.
+    """
+
+    metric: Metric | PooledMetric
+    value: Bounds
+    other: Bounds
+    gap: Gaps
+    support: Array
+    other_support: Array
+    undefined: Array
+    bootstrap: NDArray[np.bool_]
+    bootstrap_gap: NDArray[np.bool_]
+    p_holm: Array
+    p_bh: Array
+    design: Design | None = None
+    other_design: Design | None = None
+
+    @property
+    def pooled(self) -> bool:
+        """Whether it is a figure over all classes."""
+        return isinstance(self.metric, PooledMetric)
+
+    @property
+    def codes(self) -> list[int]:
+        """Codes of all intervals in it."""
+        parts = (self.value, self.gap.difference, self.gap.ratio)
+        codes = np.unique(np.concatenate([part.method.ravel() for part in parts]))
+        return [int(code) for code in codes]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimation:
+    """The log's counts as the metrics see them, with the clusters' designs.
+
+    Attributes
+    ----------
+    counts, others : int array, shape (pairs, classes, 4)
+    first, second : dict of name to Design
+        Both sides' designs of the figures whose unit is the cluster; empty where it is the row.
+    correlation : dict of name to array
+    """
+
+    counted: CountedLog
+    pairs: tuple[Pair, ...]
+    metrics: tuple[Metric, ...]
+    pooled: tuple[PooledMetric, ...]
+    counts: NDArray[np.int64]
+    others: NDArray[np.int64]
+    first: dict[str, Design]
+    second: dict[str, Design]
+    correlation: dict[str, Array]
+    pooled_first: dict[str, Design]
+    pooled_second: dict[str, Design]
+    pooled_correlation: dict[str, Array]
+
+    @classmethod
+    def of(
+        cls,
+        counted: CountedLog,
+        pairs: tuple[Pair, ...],
+        metrics: tuple[Metric, ...],
+        pooled: tuple[PooledMetric, ...],
+        progress: Progress,
+    ) -> Estimation:
+        """Counts of both sides, and errors between clusters where clusters are the unit."""
+        counts, others = both_sides(counted, pairs)
+        by_class: list[dict[str, Errors]] = []
+        over: list[dict[str, Errors]] = []
+        if counted.patterns is not None:
+            parts = with_parts(metrics) if counted.clusters is not None else ()
+            for number, pair in enumerate(pairs):
+                patterns = joint_patterns(counted, pair)
+                if parts:
+                    by_class.append(linearise(counted.space, patterns, parts))
+                if pooled:
+                    over.append(linearise(counted.space, patterns, pooled))
+                progress("linearising over clusters", number + 1, len(pairs))
+        return cls(counted, pairs, metrics, pooled, counts, others, *gather(by_class), *gather(over))
+
+    def closed_form(self, alpha: float) -> list[Results]:
+        """Values, differences and ratios with the limits that hold at any support."""
+        every = np.indices(self.counts.shape[:2])
+        places = (every[0], every[1])
+        over = (every[0][:, :1], every[1][:, :1])
+        found = [self._closed_form(metric.name, False, places, alpha) for metric in self.metrics]
+        return found + [self._closed_form(metric.name, True, over, alpha) for metric in self.pooled]
+
+    def exact(self, name: str, pooled: bool, quantity: Quantity, places: Places, alpha: float) -> Bounds:
+        """Limits that are never below nominal, of one quantity at some places."""
+        if quantity == "value":
+            return self._bounds(name, pooled, places, alpha, side=0, exact=True)
+        gap = self._gaps(name, pooled, places, alpha, exact=True)
+        return gap.difference if quantity == "difference" else gap.ratio
+
+    def _closed_form(self, name: str, pooled: bool, places: Places, alpha: float) -> Results:
+        value = self._bounds(name, pooled, places, alpha, side=0)
+        designs = [self._designs(pooled, side, places).get(name) for side in (0, 1)]
+        tables = [self._table(pooled, side, places) for side in (0, 1)]
+        clusters = [None if design is None else design.clusters for design in designs]
+        if pooled:
+            over = POOLED[name]
+            support = [over.support(table) for table in tables]
+            disjoint = self.counted.space.task == "multiclass"
+            valid = [
+                pooled_bootstrap_valid(over, tables[side], clusters[side], disjoint=disjoint)
+                for side in (0, 1)
+            ]
+        else:
+            metric = METRICS[name]
+            support = [metric.support(table) for table in tables]
+            valid = [
+                bootstrap_valid(metric, metric.of(tables[side]), support[side], clusters[side])
+                for side in (0, 1)
+            ]
+        # A slice's own limits come from its draws with the complement.
+        complement = np.array([pair.other is None for pair in self.pairs])[:, None]
+        nothing = np.full(value.value.shape, np.nan)
+        return Results(
+            metric=POOLED[name] if pooled else METRICS[name],
+            value=value,
+            other=self._bounds(name, pooled, places, alpha, side=1),
+            gap=self._gaps(name, pooled, places, alpha),
+            support=support[0],
+            other_support=support[1],
+            undefined=np.zeros((3, *value.value.shape)),
+            bootstrap=valid[0] & complement,
+            bootstrap_gap=valid[0] & valid[1],
+            p_holm=nothing,
+            p_bh=nothing,
+            design=designs[0],
+            other_design=designs[1],
+        )
+
+    def _table(self, pooled: bool, side: int, places: Places) -> NDArray[np.int64]:
+        """Counts at some places: (..., 4), or (..., classes, 4) over all classes."""
+        table = self.others if side else self.counts
+        return table[places[0]] if pooled else table[places]
+
+    def _designs(self, pooled: bool, side: int, places: Places) -> dict[str, Design]:
+        if pooled:
+            designs = self.pooled_second if side else self.pooled_first
+        else:
+            designs = self.second if side else self.first
+        return {
+            name: Design(design.error[places], design.clusters[places], design.effective[places])
+            for name, design in designs.items()
+        }
+
+    def _bounds(
+        self,
+        name: str,
+        pooled: bool,
+        places: Places,
+        alpha: float | Array,
+        *,
+        side: int,
+        exact: bool = False,
+    ) -> Bounds:
+        table, designs = self._table(pooled, side, places), self._designs(pooled, side, places)
+        if not pooled:
+            return bounds(METRICS[name], table, alpha, designs=designs or None, exact=exact)
+        disjoint = self.counted.space.task == "multiclass"
+        return pooled_bounds(
+            POOLED[name], table, alpha, disjoint=disjoint, design=designs.get(name), exact=exact
+        )
+
+    def _gaps(self, name: str, pooled: bool, places: Places, alpha: float, *, exact: bool = False) -> Gaps:
+        correlations = self.pooled_correlation if pooled else self.correlation
+        correlation = correlations[name][places] if name in correlations else 0.0
+        if not pooled:
+            sides = [self._designs(pooled, side, places) for side in (0, 1)]
+            return gaps(
+                METRICS[name],
+                self._table(pooled, 0, places),
+                self._table(pooled, 1, places),
+                alpha,
+                designs=(sides[0], sides[1]) if sides[0] else None,
+                correlation=correlation,
+                exact=exact,
+            )
+
+        def both(level: Array) -> tuple[Bounds, Bounds]:
+            return (
+                self._bounds(name, pooled, places, level, side=0, exact=exact),
+                self._bounds(name, pooled, places, level, side=1, exact=exact),
+            )
+
+        level = np.full(places[0].shape, alpha)
+        return gaps_by_mover(POOLED[name], both, level, correlation=correlation, exact=exact)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One joint draw: a pair, its unit, and the places (result, class) of the figures read from it."""
+
+    row: int
+    clustered: bool
+    places: tuple[tuple[int, int], ...]
+
+
+def redrawn(
+    estimation: Estimation,
+    results: Sequence[Results],
+    alpha: float,
+    draws: int,
+    seed: int,
+    threads: int,
+    progress: Progress,
+) -> list[Results]:
+    """Draw every pair that needs it, and put the draws' limits where they are valid."""
+    counted, pairs = estimation.counted, estimation.pairs
+    todo = _jobs(counted, results, len(pairs))
+
+    def draw(job: Job) -> Replicated:
+        pair = pairs[job.row]
+        here = counted.slices[pair.index]
+        return replicate(
+            counted.space,
+            here.inside,
+            comparator(counted.slices, pair),
+            joint_patterns(counted, pair) if job.clustered else None,
+            figures=[_figure(results[number], job.row, k) for number, k in job.places],
+            alpha=alpha,
+            draws=draws,
+            seed=seed,
+            key=(here.slice.key,) if pair.other is None else (here.slice.key, "against", pair.against),
+        )
+
+    found = [_Writable.of(result) for result in results]
+    with ThreadPoolExecutor(max_workers=max(1, threads)) as pool:
+        for done, (job, replicated) in enumerate(zip(todo, pool.map(draw, todo), strict=True), start=1):
+            for position, (number, k) in enumerate(job.places):
+                found[number].take(replicated, position, (job.row, k))
+            progress("resampling", done, len(todo))
+    return [writable.result() for writable in found]
+
+
+def adjusted(result: Results) -> Results:
+    """P-values adjusted over all slices, comparators and classes of the metric."""
+    p = result.gap.p_value
+    return replace(
+        result,
+        p_holm=adjust(p.ravel(), "holm").reshape(p.shape),
+        p_bh=adjust(p.ravel(), "fdr_bh").reshape(p.shape),
+    )
+
+
+def _jobs(counted: CountedLog, results: Sequence[Results], rows: int) -> list[Job]:
+    jobs = []
+    for row in range(rows):
+        by_unit: dict[bool, list[tuple[int, int]]] = {}
+        for number, result in enumerate(results):
+            wanted = result.bootstrap[row] | result.bootstrap_gap[row]
+            # Images are the unit of a multi-label log's figures over all classes, rows of each class's.
+            clustered = counted.patterns is not None and (result.pooled or counted.clusters is not None)
+            for k in np.flatnonzero(wanted).tolist():
+                by_unit.setdefault(clustered, []).append((number, k))
+        jobs += [Job(row, clustered, tuple(places)) for clustered, places in by_unit.items()]
+    return jobs
+
+
+def _figure(result: Results, row: int, k: int) -> Figure:
+    return Figure(
+        metric=result.metric,
+        klass=None if result.pooled else k,
+        value=bool(result.bootstrap[row, k]),
+        gap=bool(result.bootstrap_gap[row, k]),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Writable:
+    """A result's limits while the draws come in."""
+
+    before: Results
+    low: list[Array]
+    high: list[Array]
+    method: list[NDArray[np.int8]]
+    p_value: Array
+    undefined: Array
+
+    @classmethod
+    def of(cls, result: Results) -> _Writable:
+        parts = (result.value, result.gap.difference, result.gap.ratio)
+        return cls(
+            result,
+            [part.low.copy() for part in parts],
+            [part.high.copy() for part in parts],
+            [part.method.copy() for part in parts],
+            result.gap.p_value.copy(),
+            result.undefined.copy(),
+        )
+
+    def take(self, drawn: Replicated, position: int, place: tuple[int, int]) -> None:
+        for quantity in (VALUE, DIFFERENCE, RATIO):
+            self.undefined[(quantity, *place)] = drawn.undefined[quantity, position]
+            # A ratio of correlations means nothing, in draws too.
+            meaningless = quantity == RATIO and self.before.metric.lowest < 0
+            if drawn.method[quantity, position] == NONE or meaningless:
+                continue
+            self.low[quantity][place] = drawn.low[quantity, position]
+            self.high[quantity][place] = drawn.high[quantity, position]
+            self.method[quantity][place] = drawn.method[quantity, position]
+            if quantity == DIFFERENCE:
+                self.p_value[place] = drawn.p_value[position]
+
+    def result(self) -> Results:
+        before = self.before
+        values = (before.value.value, before.gap.difference.value, before.gap.ratio.value)
+        value, difference, ratio = (
+            Bounds(values[q], self.low[q], self.high[q], self.method[q]) for q in (VALUE, DIFFERENCE, RATIO)
+        )
+        gap = Gaps(difference, ratio, self.p_value)
+        return replace(before, value=value, gap=gap, undefined=self.undefined)
