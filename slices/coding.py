@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from slices.bands import band_of
 from slices.errors import LogError
-from slices.roles import Decision
+from slices.roles import Decision, DetectionColumns
 from slices.text import numbers_of, texts_of
 
 MOST_VALUES = 1 << 16
@@ -209,6 +209,68 @@ class LargestScoreCoder:
         return _narrowed(codes, len(self.vocabulary))
 
 
+class WeightCoder:
+    """Whether a row has a weight: codes 0 stated, 1 missing."""
+
+    def __init__(self, column: str, vocabulary: Vocabulary, missing: Sequence[str]) -> None:
+        self.columns: tuple[str, ...] = (column,)
+        self.vocabulary = vocabulary
+        self._missing = tuple(missing)
+
+    def codes(self, arrays: Sequence[pa.Array]) -> NDArray[np.integer]:
+        weights = numbers_of(arrays[0], self.columns[0], self._missing)
+        if (weights < 0).any() or np.isinf(weights).any():
+            bad = float(weights[(weights < 0) | np.isinf(weights)][0])
+            raise LogError(
+                f"Column '{self.columns[0]}' (weight) holds {bad:g}; weights are finite and not negative."
+            )
+        return np.isnan(weights).astype(np.uint8)
+
+
+AMOUNTS = ("tp", "fp", "fn", "tn", "image", None)
+
+
+class AmountCoder:
+    """Counts of an image: each row becomes six entries, one for each of ``AMOUNTS``, with its number.
+
+    The entry ``image`` counts the row itself where its counts are all there, the entry None
+    where one is missing.
+    """
+
+    def __init__(self, columns: DetectionColumns, vocabulary: Vocabulary, missing: Sequence[str]) -> None:
+        named = (columns.tp, columns.fp, columns.fn, columns.tn)
+        self.columns: tuple[str, ...] = tuple(column for column in named if column is not None)
+        self.vocabulary = vocabulary
+        self._missing = tuple(missing)
+
+    def codes(self, arrays: Sequence[pa.Array]) -> NDArray[np.integer]:
+        """The entries' kinds, shape (6 * rows,): all true positives, then all false positives, ..."""
+        return np.repeat(np.arange(len(AMOUNTS), dtype=np.uint8), len(arrays[0]))
+
+    def amounts(self, arrays: Sequence[pa.Array]) -> NDArray[np.int64]:
+        """The entries' numbers, shape (6 * rows,).
+
+        Raises
+        ------
+        LogError
+            A count that is negative or no whole number.
+        """
+        counts = np.zeros((len(AMOUNTS), len(arrays[0])))
+        for place, (values, column) in enumerate(zip(arrays, self.columns, strict=True)):
+            counts[place] = numbers_of(values, column, self._missing)
+            present = counts[place][~np.isnan(counts[place])]
+            bad = present[(present < 0) | (present != np.floor(present)) | np.isinf(present)]
+            if len(bad):
+                raise LogError(
+                    f"Column '{column}' (counts of an image) holds {bad[0]:g}; give whole numbers from 0 on."
+                )
+        gone = np.isnan(counts).any(axis=0)
+        counts[:, gone] = 0
+        counts[AMOUNTS.index("image"), ~gone] = 1
+        counts[AMOUNTS.index(None), gone] = 1
+        return counts.astype(np.int64).ravel()
+
+
 CoderMaker = Callable[[], Coder]
 
 
@@ -222,6 +284,18 @@ def band_column(column: str, cuts: Sequence[float], missing: Sequence[str]) -> C
     """A maker of coders of one banded column; the values are ``band 0``, ``band 1``, ..., None."""
     vocabulary = Vocabulary(column, [*(f"band {place}" for place in range(len(cuts) + 1)), None])
     return lambda: BandCoder(column, vocabulary, cuts, missing)
+
+
+def weight_column(column: str, missing: Sequence[str]) -> CoderMaker:
+    """A maker of coders that tell whether a row has a weight."""
+    vocabulary = Vocabulary(column, ["stated", None])
+    return lambda: WeightCoder(column, vocabulary, missing)
+
+
+def amount_columns(columns: DetectionColumns, missing: Sequence[str]) -> CoderMaker:
+    """A maker of coders of the counts of an image."""
+    vocabulary = Vocabulary("counts", AMOUNTS)
+    return lambda: AmountCoder(columns, vocabulary, missing)
 
 
 def decision_column(decision: Decision, missing: Sequence[str]) -> CoderMaker:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,12 +56,16 @@ class OutcomeSpace:
         Outcomes per stratum: 4 (tp, fp, fn, tn) for binary, multi-label and detection;
         ``K * (K + 1)`` for multi-class (label-major; predicted class, the last column is
         "any prediction never seen as a label").
+    negatives : bool
+        False where true negatives are not known (a detection log without ``tn``): metrics that
+        need them are undefined.
     """
 
     task: Task
     classes: tuple[str | None, ...]
     strata: int
     cells: int
+    negatives: bool = True
 
     def confusion(self, cells: NDArray[np.generic]) -> NDArray[np.generic]:
         """One-vs-rest confusion counts: (..., strata, cells) -> (..., classes, 4) in tp, fp, fn, tn order."""
@@ -93,6 +98,26 @@ class ClusterPatterns:
 
 
 @dataclass(frozen=True, slots=True)
+class ScoreRows:
+    """Scores of the counted rows of one side of a slice, in an order that the log's does not show in.
+
+    Attributes
+    ----------
+    scores : float64 array, shape (rows,)
+    positive : bool array, shape (rows,)
+        Whether the label is the positive class.
+    cluster : int64 array, shape (rows,) or None
+        Ascending.
+    weight : float64 array, shape (rows,) or None
+    """
+
+    scores: NDArray[np.float64]
+    positive: NDArray[np.bool_]
+    cluster: NDArray[np.int64] | None
+    weight: NDArray[np.float64] | None
+
+
+@dataclass(frozen=True, slots=True)
 class SliceCounts:
     """All that the statistics need to know of one slice.
 
@@ -103,11 +128,14 @@ class SliceCounts:
         ``outside`` is all zero for the overall slice.
     failed : int64 array, shape (strata, 2)
         Rows in the slice whose prediction is missing, by label positive / negative
-        (multi-class: all in column 0). Not in ``inside``.
+        (multi-class and detection: all in column 0). Not in ``inside``.
     unlabelled : int
         Rows in the slice whose label is missing. Not in ``inside``.
     n : int
-        Counted rows in the slice (multi-label: distinct ids where ``id`` is given, else rows).
+        Counted rows in the slice (multi-label: distinct ids where ``id`` is given, else rows;
+        detection: images).
+    clusters : int or None
+        Distinct clusters with a counted row in the slice; None where the log has none.
     """
 
     slice: Slice
@@ -172,13 +200,22 @@ class InputFile:
     rows: int
 
 
+class PatternsOf(Protocol):
+    """Cluster patterns of a slice, worked out when asked for."""
+
+    def __call__(self, slice_: Slice, against: Slice | None = None) -> ClusterPatterns: ...
+
+
 @dataclass(frozen=True, slots=True)
 class CountedLog:
     """A log after its one scan.
 
     ``slices[0]`` is the overall slice; then by order, then by canonical key.
-    ``patterns(slice)`` gives the slice's cluster patterns; None where the log has no clusters
-    (multi-label logs with ``id`` have the image as cluster for pooled figures).
+    ``patterns(slice, against=None)`` gives the slice's cluster patterns, beside its complement
+    or beside the slice ``against``; None where the log has no clusters. Multi-label logs with
+    ``id`` and no cluster have the image as cluster for pooled figures: then ``clusters`` is
+    None and ``patterns`` is not. ``unclustered`` rows have no cluster and are each their own.
+    ``scores(slice, stratum, outside)`` gives the scores of a slice or of its complement.
     """
 
     space: OutcomeSpace
@@ -190,6 +227,8 @@ class CountedLog:
     rows_used: int
     clusters: int | None
     positive: str | None
-    patterns: Callable[[Slice], ClusterPatterns] | None = None
+    patterns: PatternsOf | None = None
     joint: Callable[[tuple[str, ...]], CountTable] | None = None
     small: tuple[Exclusion, ...] = field(default=())
+    unclustered: int = 0
+    scores: Callable[[Slice, int, bool], ScoreRows] | None = None

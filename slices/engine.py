@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from slices.coding import BandCoder, Coder, CoderMaker
+from slices.coding import AmountCoder, BandCoder, Coder, CoderMaker
 from slices.covering import CELL_LIMIT, cover
 from slices.errors import LogError
 from slices.sources import Part
@@ -77,12 +77,17 @@ class RowSink:
 
     def take(
         self,
-        part: Part,
         arrays: Sequence[pa.Array],
         attributes: Sequence[NDArray[np.integer]],
         outcomes: Sequence[NDArray[np.integer]],
+        n: NDArray[np.int64] | None,
+        rows: int,
     ) -> None:
-        """Take one batch: the sink's own columns and the codes of the same rows."""
+        """Take one batch: the sink's own columns and the codes of the same rows.
+
+        Where an outcome column counts things (``n`` is given), codes come in several copies of
+        the batch, one after the other.
+        """
 
 
 def scan(
@@ -91,7 +96,7 @@ def scan(
     outcomes: Sequence[CoderMaker],
     required: Sequence[frozenset[int]],
     *,
-    sink: RowSink | None = None,
+    sinks: Sequence[RowSink] = (),
     threads: int | None = None,
     progress: Progress = no_progress,
 ) -> Scan:
@@ -105,6 +110,8 @@ def scan(
         One a column; each thread makes its own coders.
     required : sequence of frozenset of int
         Sets of attributes (positions) whose joint counts with all outcome columns are wanted.
+    sinks : sequence of RowSink
+        Take every batch as well, for what counts alone cannot give.
     threads : int, optional
         Default: the processors at hand, at most 8.
 
@@ -131,11 +138,11 @@ def scan(
             progress("counting rows", done[0], max(total, done[0]))
 
     def work() -> _Worker:
-        worker = _Worker([make() for make in attributes], [make() for make in outcomes], required, sink)
+        worker = _Worker([make() for make in attributes], [make() for make in outcomes], required, sinks)
         try:
             while (part := next_part()) is not None:
                 for batch in part.batches(worker.columns):
-                    worker.add(part, batch)
+                    worker.add(batch)
                     tell(part, batch.num_rows)
                     if failed.is_set():
                         break
@@ -176,21 +183,21 @@ class _Worker:
         attributes: Sequence[Coder],
         outcomes: Sequence[Coder],
         required: Sequence[frozenset[int]],
-        sink: RowSink | None,
+        sinks: Sequence[RowSink],
     ) -> None:
         self.attributes = attributes
         self.outcomes = outcomes
         self.plans: list[tuple[RawTable, ...]] = []
         self.columns: list[str] = []
         self._required = required
-        self._sink = sink
+        self._sinks = sinks
         self._plan: _Plan | None = None
         for coder in (*attributes, *outcomes):
             self.columns += [c for c in coder.columns if c not in self.columns]
-        if sink is not None:
+        for sink in sinks:
             self.columns += [c for c in sink.columns if c not in self.columns]
 
-    def add(self, part: Part, batch: pa.RecordBatch) -> None:
+    def add(self, batch: pa.RecordBatch) -> None:
         if batch.num_rows == 0:
             return
         arrays = dict(zip(self.columns, batch.columns, strict=True))
@@ -206,9 +213,16 @@ class _Worker:
             self.plans.append(self._plan.tables())
             # Room for half as many again: a column that keeps growing costs few new plans.
             self._plan = _Plan(self._plan.sizes.grown(sizes), self._required)
-        self._plan.add(attributes, outcomes, batch.num_rows)
-        if self._sink is not None:
-            self._sink.take(part, [arrays[c] for c in self._sink.columns], attributes, outcomes)
+        n = None
+        if isinstance(self.outcomes[0], AmountCoder):
+            # A row that counts several things is entered once for each, with their number.
+            n = self.outcomes[0].amounts([arrays[c] for c in self.outcomes[0].columns])
+            copies = len(n) // batch.num_rows
+            attributes = [np.tile(codes, copies) for codes in attributes]
+            outcomes = [outcomes[0], *(np.tile(codes, copies) for codes in outcomes[1:])]
+        self._plan.add(attributes, outcomes, n)
+        for sink in self._sinks:
+            sink.take([arrays[c] for c in sink.columns], attributes, outcomes, n, batch.num_rows)
 
     def finish(self) -> None:
         if self._plan is not None:
@@ -240,7 +254,6 @@ class _Plan:
         blocks = cover(sizes.attributes, required, limit) or [()]
         self._counts: list[_Dense | _Sparse] = []
         for block in blocks:
-            # Columns with many values first: the products stay small for longest.
             size = math.prod(sizes.attributes[c] for c in block) * self._outcomes
             if size > _LARGEST_KEY:
                 raise LogError(
@@ -255,22 +268,27 @@ class _Plan:
         )
 
     def add(
-        self, attributes: Sequence[NDArray[np.integer]], outcomes: Sequence[NDArray[np.integer]], rows: int
+        self,
+        attributes: Sequence[NDArray[np.integer]],
+        outcomes: Sequence[NDArray[np.integer]],
+        n: NDArray[np.int64] | None,
     ) -> None:
-        outcome = np.zeros(rows, np.int64)
-        for codes, size in zip(outcomes, self.sizes.outcomes, strict=True):
+        outcome = outcomes[0].astype(np.int64)
+        for codes, size in zip(outcomes[1:], self.sizes.outcomes[1:], strict=True):
             outcome *= size
             outcome += codes
         for counts in self._counts:
             key = (
-                np.zeros(rows, np.int64) if not counts.block else attributes[counts.block[0]].astype(np.int64)
+                np.zeros(len(outcome), np.int64)
+                if not counts.block
+                else attributes[counts.block[0]].astype(np.int64)
             )
             for column in counts.block[1:]:
                 key *= self.sizes.attributes[column]
                 key += attributes[column]
             key *= self._outcomes
             key += outcome
-            counts.add(key)
+            counts.add(key, n)
 
     def tables(self) -> tuple[RawTable, ...]:
         tables = []
@@ -292,8 +310,12 @@ class _Dense:
     def __post_init__(self) -> None:
         self._n = np.zeros(self.size, np.int64)
 
-    def add(self, keys: NDArray[np.int64]) -> None:
-        self._n += np.bincount(keys, minlength=self.size)
+    def add(self, keys: NDArray[np.int64], n: NDArray[np.int64] | None) -> None:
+        if n is None:
+            self._n += np.bincount(keys, minlength=self.size)
+        else:
+            # Sums of a batch stay below 2**53: exact in bincount's float64.
+            self._n += np.bincount(keys, weights=n, minlength=self.size).astype(np.int64)
 
     def occupied(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         keys = np.flatnonzero(self._n)
@@ -307,19 +329,19 @@ class _Sparse:
     block: tuple[int, ...]
     _keys: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     _n: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
-    _waiting: list[NDArray[np.int64]] = field(default_factory=list)
+    _waiting: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = field(default_factory=list)
     _rows: int = 0
 
-    def add(self, keys: NDArray[np.int64]) -> None:
-        self._waiting.append(keys)
-        self._rows += len(keys)
+    def add(self, keys: NDArray[np.int64], n: NDArray[np.int64] | None) -> None:
+        self._waiting.append(np.unique(keys, return_counts=True) if n is None else added(keys, n))
+        self._rows += len(self._waiting[-1][0])
         # Merging when as much waits as is held keeps the cost of merging linear in the rows.
         if self._rows >= max(DENSE_LIMIT, len(self._keys)):
             self._merge()
 
     def _merge(self) -> None:
-        keys, n = np.unique(np.concatenate(self._waiting), return_counts=True)
-        self._keys, self._n = added(np.concatenate([self._keys, keys]), np.concatenate([self._n, n]))
+        keys, n = zip((self._keys, self._n), *self._waiting, strict=True)
+        self._keys, self._n = added(np.concatenate(keys), np.concatenate(n))
         self._waiting, self._rows = [], 0
 
     def occupied(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

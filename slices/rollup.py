@@ -118,22 +118,31 @@ def raw_outcomes(scan: Scan) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     return digits(total_keys, radix), total
 
 
-def attribute_rows(scan: Scan, attribute: int) -> NDArray[np.int64]:
+def attribute_rows(scan: Scan, attribute: int, meaning: Interpretation) -> NDArray[np.int64]:
     """Rows of each value of an attribute, in the order of discovery."""
     rows = np.zeros(len(scan.attributes[attribute]), np.int64)
+    is_row = meaning.is_row
     for tables in scan.plans:
         table = next(t for t in tables if attribute in t.block)
-        np.add.at(rows, table.codes[:, table.block.index(attribute)], table.n)
+        n = table.n * is_row[combination_of(table.codes[:, len(table.block) :], scan, meaning)]
+        np.add.at(rows, table.codes[:, table.block.index(attribute)], n)
     return rows
+
+
+def combination_of(codes: NDArray[np.int32], scan: Scan, meaning: Interpretation) -> NDArray[np.intp]:
+    """Place of each row of raw outcome codes among the combinations."""
+    radix = [len(values) for values in scan.outcomes]
+    return np.searchsorted(joined(meaning.combinations, radix), joined(codes, radix))
 
 
 def roll_up(
     scan: Scan,
     names: Sequence[str],
     tables: Mapping[str, ValueTable],
-    combinations: NDArray[np.int32],
     meaning: Interpretation,
     wanted: tuple[str, ...],
+    *,
+    raw: bool = False,
 ) -> SetCounts:
     """Counts of one crossing of attributes.
 
@@ -141,27 +150,25 @@ def roll_up(
     ----------
     names : sequence of str
         The attributes in the order of the scan.
-    combinations : int32 array
-        The raw outcome combinations, of which ``meaning.code`` gives the outcome.
     wanted : tuple of str
         The crossing.
+    raw : bool
+        Keep raw outcome combinations apart (their places as outcome) instead of outcomes.
     """
     positions = [names.index(name) for name in wanted]
-    outcome_radix = [len(values) for values in scan.outcomes]
-    known = joined(combinations, outcome_radix)
     sizes = [tables[name].size for name in wanted]
-    width = meaning.layout.width
+    code = np.arange(len(meaning.code), dtype=np.int32) if raw else meaning.code
+    width = max(1, len(code)) if raw else meaning.layout.width
     keys, n = [], []
     for plan in scan.plans:
         table = next(t for t in plan if set(positions) <= set(t.block))
-        places = np.searchsorted(known, joined(table.codes[:, len(table.block) :], outcome_radix))
         key = np.zeros(len(table.n), np.int64)
         for name, position, size in zip(wanted, positions, sizes, strict=True):
             key *= size
             # Missing is -1 in the value lists and 0 in the key, which sorts it first.
             key += tables[name].final[table.codes[:, table.block.index(position)]] + 1
         key *= width
-        key += meaning.code[places]
+        key += code[combination_of(table.codes[:, len(table.block) :], scan, meaning)]
         keys.append(key)
         n.append(table.n)
     key, total = _summed(keys, n, math.prod(sizes) * width)
@@ -204,19 +211,20 @@ def slice_counts(
     )
     vector = crossing.vector(cell, layout.width)
     inside_present = bool((codes >= 0).all())
-    return _counts(Slice(values), vector, present - vector if inside_present else present, layout)
+    return counts_of(Slice(values), vector, present - vector if inside_present else present, layout)
 
 
 def overall_counts(n: NDArray[np.int64], meaning: Interpretation) -> SliceCounts:
     """The whole log as a slice, from the rows of each raw outcome combination."""
     width = meaning.layout.width
     vector = np.bincount(meaning.code, weights=n, minlength=width).astype(np.int64)
-    return _counts(OVERALL, vector, np.zeros(width, np.int64), meaning.layout)
+    return counts_of(OVERALL, vector, np.zeros(width, np.int64), meaning.layout)
 
 
-def _counts(
+def counts_of(
     slice_: Slice, vector: NDArray[np.int64], outside: NDArray[np.int64], layout: Layout
 ) -> SliceCounts:
+    """A slice's outcome vector, and its complement's, taken apart."""
     shape = (layout.strata, layout.cells)
     return SliceCounts(
         slice=slice_,
@@ -224,7 +232,7 @@ def _counts(
         outside=outside[: layout.counted].reshape(shape).copy(),
         failed=vector[layout.failed].reshape(layout.strata, 2),
         unlabelled=int(vector[layout.unlabelled].sum()),
-        n=int(vector[: layout.counted].sum()),
+        n=int(vector[layout.images] or vector[: layout.counted].sum()),
     )
 
 

@@ -1,0 +1,264 @@
+"""Counting: from what a scan found to a counted log: value lists, outcomes, slices, what was left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slices.bands import band_names
+from slices.counts import (
+    AttributeSummary,
+    CountedLog,
+    CountTable,
+    Exclusion,
+    PairedCells,
+    SliceCounts,
+)
+from slices.details import Details
+from slices.engine import Scan, joined
+from slices.errors import EmptyLogError, LogError
+from slices.outcomes import BadClassError, Interpretation, interpret
+from slices.roles import LogSpec
+from slices.rollup import (
+    SetCounts,
+    ValueTable,
+    attribute_rows,
+    check_memory,
+    overall_counts,
+    raw_outcomes,
+    roll_up,
+    size_of,
+    slice_counts,
+    summary,
+    value_table,
+)
+from slices.rows import RowCollector
+from slices.slicing import OVERALL, Slice
+from slices.sources import Source
+from slices.text import texts_of
+
+MISSING_LABEL = "missing label"
+MISSING_PREDICTION = "missing prediction"
+MISSING_CLASS = "missing class"
+MISSING_WEIGHT = "missing weight"
+TOO_SMALL = "fewer rows than the minimum"
+
+
+@dataclass(slots=True)
+class Counting:
+    """One log's way from its scan to its slices; used once.
+
+    Attributes
+    ----------
+    crossings : sequence of tuple of str
+        Sets of attributes, single ones first.
+    minimum : int
+        Rows that a slice needs to be computed.
+    collector : RowCollector or None
+        The rows, where the log has clusters, weights, scores or images of several rows.
+    """
+
+    spec: LogSpec
+    source: Source
+    found: Scan
+    crossings: Sequence[tuple[str, ...]]
+    minimum: int
+    collector: RowCollector | None
+    names: list[str] = field(init=False)
+    tables: dict[str, ValueTable] = field(init=False)
+    meaning: Interpretation = field(init=False)
+
+    def counted_log(self) -> CountedLog:
+        """Everything that the statistics need to know.
+
+        Raises
+        ------
+        LogError
+            A value that is neither class, or too many slices for the memory.
+        EmptyLogError
+            No row is left to count.
+        """
+        self.names = [attribute.name for attribute in self.spec.attributes]
+        combinations, n = raw_outcomes(self.found)
+        self._check_labels(combinations, n)
+        try:
+            self.meaning = interpret(self.spec, self.found.outcomes, combinations, n)
+        except BadClassError as problem:
+            raise with_row(self.source, problem.column, problem.text, str(problem)) from None
+        layout = self.meaning.layout
+        whole_log = np.bincount(self.meaning.code, weights=n, minlength=layout.width).astype(np.int64)
+        overall = overall_counts(n, self.meaning)
+        if overall.n == 0:
+            raise EmptyLogError(
+                f"Log '{self.spec.path}': none of its {self.found.rows:,} rows can be counted "
+                f"({overall.unlabelled:,} without a label, "
+                f"{int(overall.failed.sum()):,} without a prediction)."
+            )
+        rows_of = [attribute_rows(self.found, place, self.meaning) for place in range(len(self.names))]
+        self.tables = {
+            name: value_table(self.found.attributes[place], rows_of[place], self._bands(place))
+            for place, name in enumerate(self.names)
+        }
+        crossed = {crossing: self._roll_up(crossing) for crossing in self.crossings}
+        check_memory(sum(len(counts.codes) for counts in crossed.values()), layout)
+        kept, small = self._slices(crossed)
+        rows = None
+        if self.collector is not None:
+            rows = self.collector.rows(self.names, self.tables, self._outcome_of)
+        by_unit = rows is not None and self.spec.cluster is None and rows.unit is not None
+        detail = None if rows is None else Details(rows, self.tables, layout, by_unit)
+        slices = [overall, *kept]
+        paired = self._paired(n)
+        if paired is not None:
+            slices = [replace(one, paired=paired(one.slice)) for one in slices]
+        if detail is not None:
+            slices = detail.completed(slices)
+        clustered = rows is not None and rows.cluster is not None
+        return CountedLog(
+            space=replace(
+                self.meaning.space,
+                negatives=self.spec.detection is None or self.spec.detection.tn is not None,
+            ),
+            slices=tuple(slices),
+            attributes=tuple(
+                AttributeSummary(attribute, *summary(self.tables[attribute.name], rows_of[place]))
+                for place, attribute in enumerate(self.spec.attributes)
+            ),
+            exclusions=(
+                *_excluded(overall),
+                *(
+                    Exclusion(reason, OVERALL, int(whole_log[place]))
+                    for reason, place in (
+                        (MISSING_CLASS, layout.classless),
+                        (MISSING_WEIGHT, layout.weightless),
+                    )
+                    if whole_log[place]
+                ),
+                *(e for one in kept if one.slice.order == 1 for e in _excluded(one)),
+            ),
+            inputs=(),
+            rows=self.found.rows,
+            rows_used=overall.n,
+            clusters=slices[0].clusters,
+            positive=self.meaning.positive,
+            patterns=detail.patterns if detail is not None and clustered else None,
+            joint=_joint(crossed, layout.counted),
+            small=small,
+            unclustered=0 if rows is None else rows.unclustered,
+            scores=detail.scores if detail is not None and detail.rows.score is not None else None,
+        )
+
+    def _roll_up(self, crossing: tuple[str, ...], *, raw: bool = False) -> SetCounts:
+        return roll_up(self.found, self.names, self.tables, self.meaning, crossing, raw=raw)
+
+    def _outcome_of(self, codes: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Outcome code of rows of raw codes, -1 where the row is not counted."""
+        radix = [len(values) for values in self.found.outcomes]
+        known = joined(self.meaning.combinations, radix)
+        keys = joined(codes, radix)
+        # Entries with the number 0 (an image without false positives) were never counted.
+        places = np.minimum(np.searchsorted(known, keys), len(known) - 1)
+        outcome = self.meaning.code[places]
+        return np.where((known[places] == keys) & (outcome < self.meaning.layout.counted), outcome, -1)
+
+    def _bands(self, place: int) -> tuple[str, ...] | None:
+        cuts = self.spec.attributes[place].bands
+        return None if cuts is None else band_names(cuts, whole=self.found.whole[place])
+
+    def _check_labels(self, combinations: NDArray[np.int32], n: NDArray[np.int64]) -> None:
+        if self.spec.detection is not None:
+            return
+        place = 0 if self.spec.klass is None else 1
+        labels = self.found.outcomes[place]
+        if all(labels[code] is None for code in combinations[:, place]):
+            raise EmptyLogError(
+                f"Log '{self.spec.path}': all {int(n.sum()):,} rows are excluded, "
+                f"since column '{self.spec.label}' (label) is missing in each."
+            )
+
+    def _slices(
+        self, crossed: Mapping[tuple[str, ...], SetCounts]
+    ) -> tuple[list[SliceCounts], tuple[Exclusion, ...]]:
+        """The slices that are large enough, and those that are not."""
+        layout = self.meaning.layout
+        kept: list[SliceCounts] = []
+        small: list[Exclusion] = []
+        large = {name: np.zeros(table.size, dtype=bool) for name, table in self.tables.items()}
+        for crossing, counts in crossed.items():
+            cells = np.arange(len(counts.codes))
+            if len(crossing) > 1:
+                # A value below the minimum is listed once; its crossings are smaller still and not formed.
+                worthy = [large[name][counts.codes[:, place] + 1] for place, name in enumerate(crossing)]
+                cells = np.flatnonzero(np.logical_and.reduce(worthy))
+            present = counts.present(layout.width)
+            for cell in cells.tolist():
+                one = slice_counts(counts, cell, self.tables, present, layout)
+                if size_of(one) < self.minimum:
+                    small.append(Exclusion(TOO_SMALL, one.slice, size_of(one)))
+                    continue
+                kept.append(one)
+                if len(crossing) == 1:
+                    large[crossing[0]][counts.codes[cell, 0] + 1] = True
+        kept.sort(key=lambda one: (one.slice.order, one.slice.key))
+        small.sort(key=lambda exclusion: (exclusion.slice.order, exclusion.slice.key))
+        return kept, tuple(small)
+
+    def _paired(self, n: NDArray[np.int64]) -> Callable[[Slice], PairedCells] | None:
+        """Joint outcomes of model and baseline, for logs that have one."""
+        pairs = self.meaning.pairs
+        if pairs is None:
+            return None
+        flat = pairs.reshape(len(pairs), -1)
+        shape = pairs.shape[1:]
+        found: dict[Slice, PairedCells] = {
+            OVERALL: PairedCells((n @ flat).reshape(shape), np.zeros(shape, np.int64))
+        }
+        for crossing in self.crossings:
+            counts = self._roll_up(crossing, raw=True)
+            present = counts.present(len(pairs)) @ flat
+            for cell, codes in enumerate(counts.codes):
+                inside = counts.vector(cell, len(pairs)) @ flat
+                outside = present - inside if (codes >= 0).all() else present
+                values = (
+                    (name, None if code < 0 else self.tables[name].values[code])
+                    for name, code in zip(crossing, codes, strict=True)
+                )
+                found[Slice(tuple(values))] = PairedCells(inside.reshape(shape), outside.reshape(shape))
+        return found.__getitem__
+
+
+def _excluded(counts: SliceCounts) -> list[Exclusion]:
+    found = ((MISSING_LABEL, counts.unlabelled), (MISSING_PREDICTION, int(counts.failed.sum())))
+    return [Exclusion(reason, counts.slice, rows) for reason, rows in found if rows]
+
+
+def _joint(
+    crossed: Mapping[tuple[str, ...], SetCounts], counted: int
+) -> Callable[[tuple[str, ...]], CountTable]:
+    def joint(names: tuple[str, ...]) -> CountTable:
+        crossing = tuple(sorted(names))
+        if crossing not in crossed:
+            known = ", ".join(" x ".join(c) for c in crossed)
+            raise LogError(f"{' x '.join(crossing)} was not counted together; counted are: {known}.")
+        return crossed[crossing].table(counted)
+
+    return joint
+
+
+def with_row(source: Source, column: str, text: str, message: str) -> LogError:
+    """The same error with the first row that holds the value, found by reading the column again."""
+    for file in source.files:
+        row = 0
+        for part in file.parts():
+            for batch in part.batches([column]):
+                texts = texts_of(batch.column(0), column)
+                if text in texts:
+                    where = f"row {row + texts.index(text) + 1:,} of {file.name}"
+                    return LogError(
+                        f"{message.rstrip('.')} (first in {where}). Mend the value, or list it as missing."
+                    )
+                row += len(texts)
+    return LogError(message)
