@@ -10,7 +10,6 @@ from pathlib import PurePosixPath
 from audit import provenance
 from audit.config import Loaded, policy_hash
 from audit.limitations import limitations
-from audit.logo import read_logo
 from audit.policy import Judged, verdict_of
 from audit.targets import kind_of
 from audit.wording import minimum_sentence, policy_sentences, rule_sentence, verdict_sentence
@@ -33,6 +32,7 @@ class Parts:
     stage: ConceptStage | None
     findings: tuple[Judged, ...]
     associations: tuple[documents.Association, ...]
+    logo: str | None
 
 
 def to_evidence(parts: Parts) -> documents.Evidence:
@@ -78,7 +78,7 @@ def to_evidence(parts: Parts) -> documents.Evidence:
             accent=config.report.accent,
             paper=config.report.paper,
             language=config.report.language,
-            logo=read_logo(config.report.logo, parts.loaded.root),
+            logo=parts.logo,
         ),
     )
 

@@ -271,7 +271,7 @@ def _failed(error: Exception) -> int:
         return _told("interrupted; nothing was written", 130)
     usage = getattr(error, "format_message", None)
     if usage is not None:  # typer's own usage errors, whichever click they come from
-        return _told(f"{_one_line(str(usage()))} Type `xaudit --help`.", BAD_INPUT)
+        return _told(f"{_one_line(str(usage())).rstrip('.')}. Type `xaudit --help`.", BAD_INPUT)
     if isinstance(error, _bad_input()):
         return _told(_one_line(str(error)), BAD_INPUT)
     if os.environ.get("XAUDIT_DEBUG"):

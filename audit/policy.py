@@ -192,15 +192,15 @@ def _judge_metric(target: Target, results: Results, policy: Policy) -> Judged:
     shortfall = _shortfall(metric, estimate, policy, "")
     if shortfall is None and disparity is not None and disparity.comparator is not None:
         shortfall = _shortfall(metric, disparity.comparator, policy, "Comparator: ")
-    if shortfall is not None:
-        return replace(base, outcome="not_enough_data", reason=shortfall)
     side = side_of(target.kind, target.limit, low, high)
-    if side == "right":
+    if side == "right" and shortfall is None:
         reason = interval_reason(target.kind, target.limit, metric, low, high, "meets")
         return replace(base, outcome="meets", reason=reason)
     if side == "wrong" and joint is not None:
         # Beyond the limit for this slice alone, but not over the whole family: show what was decisive.
         base = _read_jointly(base, joint, "cannot_tell")
+    if shortfall is not None:
+        return replace(base, outcome="not_enough_data", reason=shortfall)
     return _with_needed(base, _needed(target, metric, estimate, disparity, results.confidence, joint))
 
 
@@ -435,7 +435,7 @@ def _drives(result: ConceptResult, confidence: float) -> bool:
         _learnt(result)
         and result.verdict == "drives"
         and result.p_adjusted is not None
-        and result.p_adjusted < 1 - confidence
+        and result.p_adjusted < round(1 - confidence, 12)  # 1 - 0.95 is a little above 0.05
     )
 
 

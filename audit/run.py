@@ -84,11 +84,13 @@ def gather(loaded: Loaded, *, progress: Progress = silent) -> Evidence:
     """Everything but the documents: from the configuration to the evidence."""
     from audit.assemble import Parts, to_evidence
     from audit.associations import associations
+    from audit.logo import read_logo
     from audit.policy import Results, judge, judge_concepts
     from audit.targets import family, targets
     from slices.analysis import analyse
 
     statistics, policy = loaded.config.statistics, loaded.config.policy
+    logo = read_logo(loaded.config.report.logo, loaded.root)
     counted, spec = count(loaded, progress=progress)
     aims = targets(policy, counted)
     analysis = analyse(
@@ -107,7 +109,7 @@ def gather(loaded: Loaded, *, progress: Progress = silent) -> Evidence:
         *judge(aims, records, counted, policy),
         *judge_concepts(policy, stage, statistics.confidence),
     )
-    parts = Parts(loaded, spec, counted, analysis, stage, findings, associations(counted))
+    parts = Parts(loaded, spec, counted, analysis, stage, findings, associations(counted), logo)
     evidence = to_evidence(parts)
     progress("reading the policy", 1, 1)
     return evidence

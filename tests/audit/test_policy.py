@@ -1,0 +1,430 @@
+"""The policy: outcomes by the design's semantics, retyped here in a slower way, and the verdict."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audit.config import Policy, Rule
+from audit.policy import EXIT_CODES, Judged, Results, judge, judge_concepts, side_of, verdict_of
+from audit.targets import Target, family, kind_of, targets
+from concepts.records import Cav, ConceptResult, ConceptStage
+from slices import records
+from slices.counts import AttributeSummary, CountedLog, Exclusion, OutcomeSpace, SliceCounts
+from slices.records import Disparity, Estimate, Limits, Simultaneous, SliceRecord
+from slices.roles import Attribute
+from slices.slicing import OVERALL, Slice
+
+BINARY = OutcomeSpace("binary", (None,), 1, 4)
+
+
+def of(**values: str | None) -> Slice:
+    return Slice(tuple(sorted(values.items())))
+
+
+def counts(where: Slice, n: int = 100, *, failed: int = 0, clusters: int | None = None) -> SliceCounts:
+    cells = np.array([[n // 4, n // 4, n // 4, n - 3 * (n // 4)]], dtype=np.int64)
+    return SliceCounts(where, cells, cells * 2, np.array([[failed, 0]], dtype=np.int64), 0, n, clusters)
+
+
+def log_with(*where: Slice, space: OutcomeSpace = BINARY, small: tuple[Exclusion, ...] = ()) -> CountedLog:
+    slices = tuple(counts(item) for item in (OVERALL, *where))
+    names = sorted({name for item in (*where, *(e.slice for e in small)) for name in item.attributes})
+    summaries = tuple(
+        AttributeSummary(
+            Attribute(name, "other", name),
+            tuple(
+                sorted(
+                    {
+                        (value, 100)
+                        for item in (*where, *(e.slice for e in small))
+                        for key, value in item.values
+                        if key == name and value is not None
+                    }
+                )
+            ),
+            sum(item.as_dict().get(name, "") is None for item in where) * 100,
+        )
+        for name in names
+    )
+    return CountedLog(space, slices, summaries, (), (), 1000, 1000, None, "1", small=small)
+
+
+def estimate(value: float | None, low: float | None, high: float | None, *, support: int = 400) -> Estimate:
+    return Estimate("recall", value, low, high, support, "Wilson", None if value is not None else "0 of 0")
+
+
+def record(
+    where: Slice,
+    pointwise: tuple[float | None, float | None, float | None],
+    joint: tuple[float, float] | None,
+    *,
+    support: int = 400,
+    kind: Literal["value", "difference", "ratio"] = "value",
+    comparator_support: int = 400,
+) -> SliceRecord:
+    against = None if kind == "value" else "complement"
+    value, low, high = pointwise
+    own = (
+        estimate(value, low, high, support=support)
+        if kind == "value"
+        else estimate(0.9, 0.87, 0.93, support=support)
+    )
+    empty = Limits(None, None, None)
+    disparities = ()
+    if kind != "value":
+        limits = Limits(value, low, high)
+        disparities = (
+            Disparity(
+                "recall",
+                "complement",
+                limits if kind == "difference" else empty,
+                limits if kind == "ratio" else empty,
+                None,
+                None,
+                "score",
+                comparator=estimate(0.9, 0.87, 0.93, support=comparator_support),
+            ),
+        )
+    simultaneous = (
+        () if joint is None else (Simultaneous("recall", kind, against, *joint, 0.999, "Clopper-Pearson"),)
+    )
+    return SliceRecord(where, None, 1000, None, (1, 2, 3, 4), 0, 0, (own,), disparities, simultaneous)
+
+
+def outcome(rule: Rule, found: SliceRecord, policy: Policy | None = None) -> Judged:
+    kind, limit = kind_of(rule)
+    assert limit is not None
+    against = "complement" if kind in ("gap", "ratio") else None
+    target = Target(rule, kind, limit, found.slice, None, against)
+    (judged,) = judge([target], Results((found,), 0.95), log_with(), policy or Policy())
+    return judged
+
+
+FLOOR = Rule(id="f", metric="recall", at_least=0.85, attributes=["sex"])
+CEILING = Rule(id="c", metric="recall", at_most=0.85, attributes=["sex"])
+GAP = Rule(id="g", metric="recall", gap_at_most=0.05, attributes=["sex"])
+RATIO = Rule(id="r", metric="recall", ratio_at_least=0.8, attributes=["sex"])
+F = of(sex="F")
+
+# rule, quantity, (value, low, high), simultaneous, outcome, the interval it is read from
+CASES = [
+    (FLOOR, "value", (0.9, 0.86, 0.94), (0.84, 0.96), "meets", "pointwise"),
+    (FLOOR, "value", (0.9, 0.85, 0.94), (0.84, 0.96), "meets", "pointwise"),  # equality meets
+    (FLOOR, "value", (0.9, 0.8499, 0.94), (0.84, 0.96), "cannot_tell", "pointwise"),
+    (FLOOR, "value", (0.8, 0.77, 0.84), (0.74, 0.8499), "fails", "simultaneous"),
+    (
+        FLOOR,
+        "value",
+        (0.8, 0.77, 0.84),
+        (0.74, 0.85),
+        "cannot_tell",
+        "simultaneous",
+    ),  # equality does not fail
+    (FLOOR, "value", (0.8, 0.77, 0.84), (0.74, 0.86), "cannot_tell", "simultaneous"),
+    (FLOOR, "value", (0.8, 0.77, 0.84), None, "cannot_tell", "pointwise"),  # no joint interval: no failure
+    (CEILING, "value", (0.8, 0.76, 0.85), (0.74, 0.86), "meets", "pointwise"),
+    (CEILING, "value", (0.9, 0.87, 0.94), (0.8501, 0.96), "fails", "simultaneous"),
+    (CEILING, "value", (0.86, 0.83, 0.9), (0.8, 0.92), "cannot_tell", "pointwise"),
+    (GAP, "difference", (0.01, -0.05, 0.05), (-0.08, 0.08), "meets", "pointwise"),
+    (GAP, "difference", (-0.1, -0.13, -0.07), (-0.15, -0.0501), "fails", "simultaneous"),
+    (GAP, "difference", (0.1, 0.07, 0.13), (0.0501, 0.15), "fails", "simultaneous"),
+    (GAP, "difference", (0.1, 0.07, 0.13), (0.05, 0.15), "cannot_tell", "simultaneous"),
+    (GAP, "difference", (0.0, -0.06, 0.06), (-0.09, 0.09), "cannot_tell", "pointwise"),
+    (RATIO, "ratio", (0.9, 0.8, 1.01), (0.7, 1.1), "meets", "pointwise"),
+    (RATIO, "ratio", (1.9, 1.7, 2.1), (1.6, 2.2), "meets", "pointwise"),  # one-sided: more is no failure
+    (RATIO, "ratio", (0.6, 0.55, 0.7), (0.5, 0.79), "fails", "simultaneous"),
+    (RATIO, "ratio", (0.8, 0.7, 0.9), (0.6, 1.0), "cannot_tell", "pointwise"),
+]
+
+
+@pytest.mark.parametrize(("rule", "quantity", "pointwise", "joint", "expected", "read_from"), CASES)
+def test_outcomes(rule, quantity, pointwise, joint, expected, read_from) -> None:  # type: ignore[no-untyped-def]
+    judged = outcome(rule, record(F, pointwise, joint, kind=quantity))
+    assert judged.outcome == expected
+    assert judged.interval.startswith(read_from)
+    assert judged.level == (0.999 if read_from == "simultaneous" else 0.95)
+    low, high = joint if read_from == "simultaneous" else pointwise[1:]
+    assert (judged.low, judged.high) == (low, high)
+
+
+def test_too_little_data_does_not_hide_a_failure() -> None:
+    assert outcome(FLOOR, record(F, (0.3, 0.1, 0.6), (0.05, 0.8), support=12)).outcome == "fails"
+    thin = outcome(FLOOR, record(F, (0.99, 0.9, 1.0), (0.8, 1.0), support=12))
+    assert (thin.outcome, thin.reason) == ("not_enough_data", "The denominator is 12; 30 are needed.")
+
+
+def test_a_gap_needs_both_sides() -> None:
+    met = ((0.0, -0.01, 0.01), (-0.02, 0.02))
+    assert outcome(GAP, record(F, *met, kind="difference")).outcome == "meets"
+    thin = outcome(GAP, record(F, *met, kind="difference", comparator_support=12))
+    assert thin.outcome == "not_enough_data"
+    assert thin.reason.startswith("Comparator: The denominator is 12")
+
+
+def test_the_minimum_can_be_stated() -> None:
+    found = record(F, (0.99, 0.9, 1.0), (0.8, 1.0), support=12)
+    assert outcome(FLOOR, found, Policy(minimum=10)).outcome == "meets"
+    assert outcome(FLOOR, found, Policy(minimum=13)).outcome == "not_enough_data"
+
+
+def test_an_undefined_metric_is_not_enough_data() -> None:
+    judged = outcome(FLOOR, record(F, (None, None, None), None, support=0))
+    assert (judged.outcome, judged.value, judged.reason) == ("not_enough_data", None, "0 of 0")
+
+
+def test_undecided_says_how_many_more() -> None:
+    judged = outcome(FLOOR, record(F, (0.88, 0.84, 0.91), (0.8, 0.93)))
+    assert judged.outcome == "cannot_tell"
+    assert judged.needed_n is not None
+    assert judged.needed_n > 0
+    assert f"{judged.needed_n:,} more cases" in judged.reason
+    on_the_limit = outcome(FLOOR, record(F, (0.85, 0.81, 0.89), (0.8, 0.93)))
+    assert on_the_limit.needed_n is None
+    assert "on the limit" in on_the_limit.reason
+
+
+limits = st.floats(0, 1)
+
+
+def slow_outcome(kind: str, limit: float, pointwise: tuple[float, float], joint: tuple[float, float]) -> str:
+    """The design's sentences, point by point on a grid of the interval instead of by its ends."""
+
+    def right(x: float) -> bool:
+        return {"floor": x >= limit, "ceiling": x <= limit, "gap": -limit <= x <= limit, "ratio": x >= limit}[
+            kind
+        ]
+
+    def wrong_side(points: np.ndarray) -> bool:
+        if kind == "gap":  # wholly above g, or wholly below -g: not some above and some below
+            return bool(np.all(points > limit) or np.all(points < -limit))
+        return not any(right(float(x)) for x in points)
+
+    grid = [np.linspace(*ends, 41) for ends in (pointwise, joint)]
+    if wrong_side(grid[1]):
+        return "fails"
+    return "meets" if all(right(float(x)) for x in grid[0]) else "cannot_tell"
+
+
+@given(
+    kind=st.sampled_from(["floor", "ceiling", "gap", "ratio"]),
+    limit=st.floats(0.01, 1),
+    ends=st.lists(st.floats(-1, 2), min_size=4, max_size=4),
+)
+def test_outcomes_against_the_slow_reading(kind: str, limit: float, ends: list[float]) -> None:
+    outer_low, low, high, outer_high = sorted(ends)
+    rule = {
+        "floor": FLOOR,
+        "ceiling": CEILING,
+        "gap": GAP,
+        "ratio": RATIO,
+    }[kind]
+    quantity: Literal["value", "difference", "ratio"] = (
+        "difference" if kind == "gap" else "ratio" if kind == "ratio" else "value"
+    )
+    found = record(F, ((low + high) / 2, low, high), (outer_low, outer_high), kind=quantity)
+    target = Target(rule, kind, limit, F, None, None if quantity == "value" else "complement")  # type: ignore[arg-type]
+    (judged,) = judge([target], Results((found,), 0.95), log_with(), Policy(minimum=1))
+    expected = slow_outcome(kind, limit, (low, high), (outer_low, outer_high))
+    assert judged.outcome == expected
+    # The reason never contradicts the outcome: its printed ends lie on the side that the outcome says.
+    if judged.outcome == "fails":
+        assert side_of(kind, limit, judged.low, judged.high) == "wrong"  # type: ignore[arg-type]
+
+
+@given(low=limits, high=limits, limit=limits)
+def test_no_interval_is_on_both_sides(low: float, high: float, limit: float) -> None:
+    low, high = min(low, high), max(low, high)
+    floor, ceiling = side_of("floor", limit, low, high), side_of("ceiling", limit, low, high)
+    assert (floor == "wrong") <= (ceiling == "right")
+    assert (ceiling == "wrong") <= (floor == "right")
+
+
+def test_open_intervals_decide_nothing_by_their_open_end() -> None:
+    assert side_of("floor", 0.5, None, 0.9) == "across"
+    assert side_of("floor", 0.5, None, 0.4) == "wrong"
+    assert side_of("gap", 0.5, None, 0.1) == "across"
+    assert side_of("ceiling", 0.5, 0.2, None) == "across"
+
+
+# Targets
+
+
+def names(found: tuple[Target, ...]) -> list[tuple[dict[str, str | None], str | None]]:
+    return [
+        (target.slice.as_dict(), target.unavailable[0] if target.unavailable else None) for target in found
+    ]
+
+
+def test_a_rule_applies_to_each_value_and_not_to_the_missing_ones() -> None:
+    log = log_with(of(sex="F"), of(sex="M"), of(sex=None))
+    assert names(targets(Policy(rules=[FLOOR]), log)) == [({"sex": "F"}, None), ({"sex": "M"}, None)]
+    with_missing = FLOOR.model_copy(update={"include_missing": True})
+    assert names(targets(Policy(rules=[with_missing]), log))[-1] == ({"sex": None}, None)
+
+
+def test_what_only_a_rule_names_and_the_log_lacks_is_not_tested() -> None:
+    log = log_with(of(sex="F"))
+    absent = Rule(id="a", metric="recall", at_least=0.5, attributes=["tone"])
+    assert names(targets(Policy(rules=[absent]), log)) == [({}, "not_tested")]
+    value = Rule(id="v", metric="recall", at_least=0.5, slices=[{"sex": "X"}])
+    assert names(targets(Policy(rules=[value]), log)) == [({"sex": "X"}, "not_tested")]
+    reference = Rule(id="g", metric="recall", gap_at_most=0.1, attributes=["sex"], against="X")
+    assert names(targets(Policy(rules=[reference]), log)) == [({}, "not_tested")]
+
+
+def test_a_slice_below_the_minimum_that_a_rule_names_is_not_enough_data() -> None:
+    log = log_with(of(sex="F"), small=(Exclusion("too small", of(sex="M"), 7),))
+    found = targets(Policy(rules=[FLOOR]), log)
+    assert names(found) == [({"sex": "F"}, None), ({"sex": "M"}, "not_enough_data")]
+    judged = judge(found[1:], Results((), 0.95), log, Policy())
+    assert judged[0].outcome == "not_enough_data"
+    assert "7 rows" in judged[0].reason
+
+
+def test_the_reference_is_not_compared_with_itself() -> None:
+    log = log_with(of(sex="F"), of(sex="M"))
+    rule = Rule(id="g", metric="recall", gap_at_most=0.1, attributes=["sex"], against="M")
+    found = targets(Policy(rules=[rule]), log)
+    assert names(found) == [({"sex": "F"}, None)]
+    assert family(found) == (records.Tested(of(sex="F"), None, "recall", "difference", "M"),)
+
+
+def test_classes_and_pooled_metrics() -> None:
+    space = OutcomeSpace("multiclass", ("cat", "dog"), 1, 6)
+    log = log_with(space=space)
+    recall = Rule(id="r", metric="recall", at_least=0.5, overall=True)
+    accuracy = Rule(id="a", metric="accuracy", at_least=0.5, overall=True)
+    macro = Rule(id="m", metric="macro_recall", at_least=0.5, overall=True)
+    dogs = Rule(id="d", metric="accuracy", at_least=0.5, overall=True, classes=["dog"])
+    found = targets(Policy(rules=[recall, accuracy, macro, dogs]), log)
+    assert [(target.rule.id, target.klass) for target in found] == [
+        ("r", "cat"),
+        ("r", "dog"),
+        ("a", None),
+        ("m", None),
+        ("d", "dog"),
+    ]
+
+
+def test_the_family_holds_each_figure_once() -> None:
+    log = log_with(of(sex="F"), of(sex="M"))
+    twice = Policy(rules=[FLOOR, FLOOR.model_copy(update={"id": "again", "at_least": 0.5})])
+    assert len(targets(twice, log)) == 4
+    assert len(family(targets(twice, log))) == 2
+
+
+# Failed predictions
+
+
+@pytest.mark.parametrize(
+    ("failed", "expected"), [(0, "meets"), (1, "meets"), (3, "cannot_tell"), (90, "fails")]
+)
+def test_failed_predictions_are_gated(failed: int, expected: str) -> None:
+    rule = Rule(id="p", max_missing_predictions=0.02, attributes=["sex"])
+    log = replace(log_with(), slices=(counts(OVERALL), counts(F, 300, failed=failed)))
+    target = Target(rule, "missing_predictions", 0.02, F, None, None)
+    (judged,) = judge([target], Results((), 0.95), log, Policy())
+    assert judged.outcome == expected
+    assert judged.value == failed / (300 + failed)
+    assert judged.support == 300 + failed
+
+
+# Concepts
+
+
+def concept(
+    verdict: str = "no_effect_shown",
+    *,
+    layer: str = "a",
+    effect: tuple[float, float, float] | None = (0.0, -0.05, 0.05),
+    p: float | None = 0.5,
+    undefined: str | None = None,
+) -> ConceptResult:
+    value, low, high = effect if effect is not None else (None, None, None)
+    return ConceptResult(
+        "ruler",
+        "bad",
+        layer,
+        (),
+        0.5,
+        0.4,
+        0.6,
+        value,
+        low,
+        high,
+        p,
+        p,
+        0.5,
+        0.1,
+        0,
+        50,
+        Cav(0.9, 0.9, 0.8, 1.0, 0.6, 0.9),
+        verdict,  # type: ignore[arg-type]
+        undefined,
+    )
+
+
+DRIVES = concept("drives", effect=(2.0, 1.0, 3.0), p=0.003)
+NULL = concept(layer="b")
+UNLEARNT = concept("not_learnt", layer="b", effect=None, p=None, undefined="Too few images.")
+
+
+@pytest.mark.parametrize(
+    ("results", "margin", "expected", "layer"),
+    [
+        ([NULL], 0.1, "meets", "b"),
+        ([NULL], 0.05, "meets", "b"),
+        ([NULL], 0.04, "cannot_tell", "b"),
+        ([NULL], None, "cannot_tell", "b"),  # without a margin, non-significance is never a pass
+        ([NULL, DRIVES], 0.1, "fails", "a"),  # at any layer
+        ([UNLEARNT, DRIVES], 0.1, "fails", "a"),
+        ([UNLEARNT, concept(layer="a")], 0.1, "cannot_tell", "b"),  # learnt at every layer
+        ([concept("opposes", effect=(-2.0, -3.0, -1.0), p=0.003)], 0.1, "cannot_tell", "a"),
+        (
+            [concept("drives", effect=(2.0, 1.0, 3.0), p=0.05)],
+            0.1,
+            "cannot_tell",
+            "a",
+        ),  # not below 1 - confidence
+        ([], 0.1, "cannot_tell", None),
+    ],
+)
+def test_concept_rules(
+    results: list[ConceptResult], margin: float | None, expected: str, layer: str | None
+) -> None:
+    rule = Rule(id="no-ruler", concept="ruler", must_not_drive=["bad"], margin=margin)
+    in_a_slice = replace(DRIVES, slice=(("sex", "F"),))
+    stage = ConceptStage(
+        (*results, in_a_slice, replace(DRIVES, klass="good"), replace(DRIVES, concept="x")), ()
+    )
+    (judged,) = judge_concepts(Policy(rules=[rule]), stage, 0.95)
+    assert (judged.outcome, judged.layer) == (expected, layer)
+    assert judged.concept == "ruler"
+    assert judged.reason.endswith(".")
+
+
+# Verdict
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "verdict", "code"),
+    [
+        ([], "no_rule", 0),
+        (["meets"], "meets", 0),
+        (["meets", "fails", "cannot_tell"], "does_not_meet", 1),
+        (["meets", "cannot_tell"], "cannot_be_decided", 3),
+        (["meets", "not_enough_data"], "cannot_be_decided", 3),
+        (["not_tested"], "cannot_be_decided", 3),
+    ],
+)
+def test_verdict(outcomes: list[str], verdict: str, code: int) -> None:
+    base = outcome(FLOOR, record(F, (0.9, 0.86, 0.94), (0.84, 0.96)))
+    found = [replace(base, outcome=item) for item in outcomes]  # type: ignore[arg-type]
+    assert verdict_of(found) == verdict
+    assert EXIT_CODES[verdict] == code
