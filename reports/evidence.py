@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from reports.errors import EvidenceError
+
+if TYPE_CHECKING:
+    import pandas
 
 SCHEMA_VERSION = "1.0"
 
@@ -219,9 +222,29 @@ class ConceptMethod(Part):
     entanglement: dict[str, list[list[Finite]]] = {}
 
 
+class CurvePoint(Part):
+    """A point of a score curve; ``n`` rows behind it where it is a bin."""
+
+    x: Finite
+    y: Finite
+    low: Number = None
+    high: Number = None
+    n: int | None = None
+
+
+class ScoreCurve(Part):
+    """A curve over all thresholds; x, y: (fpr, recall), (recall, precision), (mean score, observed share)."""
+
+    kind: Literal["roc", "pr", "reliability"]
+    slice: SliceValues
+    klass: str | None = Field(alias="class", default=None)
+    points: list[CurvePoint]
+
+
 class Results(Part):
     overall: list[SliceRecord]
     slices: list[SliceRecord]
+    curves: list[ScoreCurve] = []
     concepts: list[ConceptRecord] = []
     concept_method: ConceptMethod | None = None
 
@@ -325,6 +348,12 @@ class Evidence(Part):
     limitations: list[Limitation] = []
     method: Method = Method()
     report: ReportOptions = ReportOptions()
+
+    def to_frame(self) -> pandas.DataFrame:
+        """Tidy table of slice × class × metric with limits; `reports.tables` names its columns."""
+        from reports.tables import to_frame
+
+        return to_frame(self)
 
 
 def to_bytes(evidence: Evidence) -> bytes:

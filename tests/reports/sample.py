@@ -277,7 +277,7 @@ def floor_findings(records: list[dict[str, object]], limit: float, level: float)
         outcome = judge(
             e["value"], e["low"], e["high"], (wide["low"], wide["high"]), limit, e["support"] >= 60
         )
-        joint = outcome == "fails"
+        joint = outcome not in ("meets",)  # the interval that the outcome is read from
         found.append({
             "rule": "recall-floor", "kind": "floor", "slice": values, "class": item["class"], "metric": "recall",
             "limit": limit, "value": e["value"], "low": wide["low"] if joint else e["low"],

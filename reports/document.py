@@ -1,0 +1,90 @@
+"""The document: templates, filters and what every page of HTML is rendered with; the print document."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from reports import figures
+from reports.evidence import Evidence, to_bytes
+from reports.palette import LIGHT
+from reports.phrases import visible
+from reports.strings import Catalogue, load
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+
+def resource(name: str) -> str:
+    """A template, style sheet or script of the package as text."""
+    return (files("reports") / "templates" / name).read_text(encoding="utf-8")
+
+
+def dashed(text: str | None) -> str:
+    """An outcome as a class name."""
+    return (text or "none").replace("_", "-")
+
+
+@lru_cache
+def environment() -> Environment:
+    """Autoescaped templates; a name that is not there is an error, never an empty text."""
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+    env = Environment(
+        loader=FunctionLoader(resource),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    env.filters["dashed"] = dashed
+    env.filters["visible"] = visible
+    env.globals["fig"] = figures
+    return env
+
+
+def context(evidence: Evidence, catalogue: Catalogue, *, paper: bool) -> dict[str, Any]:
+    """What every template sees: the view of the evidence and the catalogue."""
+    from reports.view import build
+
+    report = evidence.report
+    sha256 = hashlib.sha256(to_bytes(evidence)).hexdigest()
+    return {
+        "t": catalogue,
+        "view": build(evidence, catalogue, evidence_sha256=sha256, paper=paper),
+        "language": report.language,
+        "organisation": visible(report.organisation) if report.organisation else "",
+        "logo": report.logo or "",
+        "evidence_sha256": sha256,
+        "screen": not paper,
+    }
+
+
+def accent(colour: str | None) -> str:
+    """The house colour where it is a plain ``#rrggbb``, else ours: nothing else reaches the style sheet."""
+    import re
+
+    return colour if colour and re.fullmatch(r"#[0-9a-fA-F]{6}", colour) else LIGHT.accent
+
+
+def print_html(evidence: Evidence, *, catalogue: Catalogue | None = None) -> str:
+    """The document for paper: complete, styled, tagged; `reports.pdf` makes the PDF of it."""
+    words = catalogue or load(evidence.report.language)
+    style = (
+        resource("print.css")
+        .replace("VAR_PAPER", evidence.report.paper)
+        .replace(LIGHT.accent, accent(evidence.report.accent))
+    )
+    return (
+        environment()
+        .get_template("print.html.j2")
+        .render(**context(evidence, words, paper=True), style=style)
+    )
+
+
+def title(evidence: Evidence) -> str:
+    """The document's title, for its metadata."""
+    t = load(evidence.report.language)
+    return t("document.title", name=visible(evidence.subject.name), version=visible(evidence.subject.version))

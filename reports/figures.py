@@ -1,0 +1,715 @@
+"""Figures: inline SVG from plain numbers and texts. Draws what it is told; rounds and decides nothing.
+
+Every figure has a ``<title>`` (its alternative text) and leaves room for every label: widths come from
+the font's own advances (`reports.glyphs`), so that nothing is cut and nothing overlaps. Colours are
+presentation attributes of the light palette, for print; classes let a style sheet put dark ones in
+their place.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from html import escape
+from typing import Literal
+
+from markupsafe import Markup
+
+from reports.glyphs import FAMILY, Weight, printable, text_width
+from reports.palette import LIGHT
+
+WIDTH = 665.0  # px: the text column of a page of A4 (176 mm)
+TEXT = 11.0  # px
+SMALL = 10.0
+ROW = 22.0
+
+Anchor = Literal["start", "middle", "end"]
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """A linear scale; ``ticks`` are (value, text) pairs inside [low, high]."""
+
+    low: float
+    high: float
+    ticks: tuple[tuple[float, str], ...] = ()
+
+    def at(self, value: float, left: float, width: float) -> float:
+        """Horizontal position of ``value``, held inside the axis."""
+        share = (value - self.low) / (self.high - self.low)
+        return left + min(1.0, max(0.0, share)) * width
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A value with its interval; None where undefined. ``outcome`` None: judged by no rule."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    outcome: str | None = None
+    tip: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """The side of a limit that fails: below a floor, above a ceiling, outside a gap."""
+
+    low: float | None = None
+    high: float | None = None
+
+
+NO_LIMIT = Limit()
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One metric of an attribute's figure: a point per row on one scale."""
+
+    heading: str
+    axis: Axis
+    points: tuple[Point, ...]
+    limit: Limit = NO_LIMIT
+    limit_text: str = ""
+    overall: float | None = None
+    overall_text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HeatCell:
+    """A cell of a heat grid: its number as text, a share of the scale (0 to 1) for its shade, its outcome."""
+
+    text: str
+    shade: float | None
+    outcome: str | None
+    tip: str = ""
+    small: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Heat:
+    """A grid: ``cells[row][column]``; None where the slice does not exist."""
+
+    row_heading: str
+    column_heading: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    cells: tuple[tuple[HeatCell | None, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A text and the box it fills: what the tests measure overlaps with."""
+
+    text: str
+    left: float
+    right: float
+    top: float
+    bottom: float
+
+
+@dataclass
+class Canvas:
+    """Collects shapes and texts; ``texts`` keeps every label's box."""
+
+    title: str
+    width: float
+    height: float = 0.0
+    shapes: list[str] = field(default_factory=list)
+    texts: list[Placed] = field(default_factory=list)
+
+    def add(self, shape: str) -> None:
+        self.shapes.append(shape)
+
+    def text(
+        self,
+        x: float,
+        y: float,
+        text: str,
+        *,
+        anchor: Anchor = "start",
+        size: float = TEXT,
+        weight: Weight = 400,
+        kind: str = "ink",
+        colour: str = LIGHT.ink,
+    ) -> None:
+        """One line of text; ``y`` is its baseline."""
+        text = printable(text)
+        if not text:
+            return
+        wide = text_width(text, size, weight)
+        left = x - {"start": 0.0, "middle": wide / 2, "end": wide}[anchor]
+        self.texts.append(Placed(text, left, left + wide, y - 0.76 * size, y + 0.22 * size))
+        extra = f' font-weight="{weight}"' if weight != 400 else ""
+        turned = f' text-anchor="{anchor}"' if anchor != "start" else ""
+        self.add(
+            f'<text class="f-{kind}" x="{n(x)}" y="{n(y)}" font-size="{n(size)}" fill="{colour}"{extra}{turned}>'
+            f"{escape(text)}</text>"
+        )
+
+    def line(
+        self, x1: float, y1: float, x2: float, y2: float, *, kind: str, colour: str, width: float = 1.0, dash: str = ""
+    ) -> None:  # fmt: skip
+        dashed = f' stroke-dasharray="{dash}"' if dash else ""
+        self.add(
+            f'<path class="s-{kind}" d="M{n(x1)} {n(y1)}L{n(x2)} {n(y2)}" stroke="{colour}"'
+            f' stroke-width="{n(width)}" fill="none"{dashed}/>'
+        )
+
+    def rect(
+        self, x: float, y: float, w: float, h: float, *, kind: str, colour: str, opacity: float = 1.0
+    ) -> None:
+        shade = f' fill-opacity="{n(opacity)}"' if opacity < 1 else ""
+        self.add(
+            f'<rect class="f-{kind}" x="{n(x)}" y="{n(y)}" width="{n(w)}" height="{n(h)}" fill="{colour}"{shade}/>'
+        )
+
+    def svg(self, *, kind: str = "figure") -> Markup:
+        """The whole figure; ``role="img"`` with its title as the alternative text."""
+        return Markup(
+            f'<svg xmlns="http://www.w3.org/2000/svg" class="{kind}" role="img" width="{n(self.width)}" '
+            f'height="{n(self.height)}" viewBox="0 0 {n(self.width)} {n(self.height)}" '
+            f'font-family="{FAMILY}"><title>{escape(printable(self.title))}</title>{"".join(self.shapes)}</svg>'
+        )
+
+
+def n(value: float) -> str:
+    """A coordinate: at most two decimals, no trailing zeros."""
+    return f"{value:.2f}".rstrip("0").rstrip(".").replace("-0", "0") if abs(value) < 0.005 else (
+        f"{value:.2f}".rstrip("0").rstrip(".")
+    )  # fmt: skip
+
+
+def wrap(text: str, width: float, size: float = TEXT, weight: Weight = 400) -> list[str]:
+    """Lines no wider than ``width``: broken at spaces, inside a word only where the word alone is wider.
+
+    >>> wrap("one two", 1000)
+    ['one two']
+    """
+    lines: list[str] = []
+    current = ""
+    for word in printable(text).split(" "):
+        candidate = f"{current} {word}" if current else word
+        if text_width(candidate, size, weight) <= width:
+            current = candidate
+            continue
+        if current:
+            lines.append(current)
+        while text_width(word, size, weight) > width and len(word) > 1:
+            keep = longest(word, width, size, weight)
+            lines.append(word[:keep])
+            word = word[keep:]
+        current = word
+    return [*lines, current] if current or not lines else lines
+
+
+def longest(text: str, width: float, size: float, weight: Weight = 400) -> int:
+    """Number of leading characters that fit in ``width``; at least one."""
+    low, high = 1, len(text)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if text_width(text[:middle], size, weight) <= width:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def shorten(text: str, width: float, lines: int, size: float, weight: Weight = 400) -> str:
+    """``text`` where it fits in ``lines`` lines of ``width``, else its beginning with an ellipsis."""
+    text = printable(text)
+    if len(wrap(text, width, size, weight)) <= lines:
+        return text
+    low, high = 1, len(text)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if len(wrap(text[:middle].rstrip() + "…", width, size, weight)) <= lines:
+            low = middle
+        else:
+            high = middle - 1
+    return text[:low].rstrip() + "…"
+
+
+def nice_step(span: float, most: int) -> float:
+    """The least of 1, 2, 2.5, 5 × a power of ten that cuts ``span`` into at most ``most`` parts."""
+    power = 10.0 ** math.floor(math.log10(span / most))
+    return next(step * power for step in (1.0, 2.0, 2.5, 5.0, 10.0) if span / (step * power) <= most)
+
+
+def axis_for(
+    values: Sequence[float | None], *, bounds: tuple[float, float] | None = None, least: float = 0.0, most: int = 5
+) -> tuple[float, float, list[float]]:  # fmt: skip
+    """(low, high, ticks) of a scale that holds ``values``; it begins and ends at a tick.
+
+    ``bounds``: what the quantity cannot leave (0 and 1 for a share); ``least``: the least span.
+    """
+    known = [value for value in values if value is not None]
+    low, high = (min(known), max(known)) if known else (bounds or (0.0, 1.0))
+    if high - low < max(least, 1e-9):
+        middle, half = (low + high) / 2, max(least, 1e-3) / 2
+        low, high = middle - half, middle + half
+    if bounds:
+        low, high = max(low, bounds[0]), min(high, bounds[1])
+        if high <= low:
+            low, high = bounds
+    step = nice_step(high - low, most)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    ticks = [round(i * step, 12) for i in range(first, last + 1)]
+    if bounds:
+        ticks = [tick for tick in ticks if bounds[0] <= tick <= bounds[1]]
+    if len(ticks) < 2 and bounds:
+        ticks = list(bounds)
+    return ticks[0], ticks[-1], ticks
+
+
+def mark(outcome: str | None, x: float, y: float, size: float = 4.2) -> str:
+    """The outcome's shape: cross, open diamond, open triangle, open square, filled disc; else a filled dot."""
+    colour = LIGHT.outcome.get(outcome or "", LIGHT.accent)
+    kind = (outcome or "neutral").replace("_", "-")
+    s, page = size, LIGHT.page
+    stroke = f'class="m m-{kind}" stroke="{colour}" stroke-width="1.8"'
+    if outcome == "fails":
+        return (
+            f'<path {stroke} fill="none" stroke-linecap="round" '
+            f'd="M{n(x - s)} {n(y - s)}L{n(x + s)} {n(y + s)}M{n(x - s)} {n(y + s)}L{n(x + s)} {n(y - s)}"/>'
+        )
+    if outcome == "cannot_tell":
+        d = s * 1.25
+        return f'<path {stroke} fill="{page}" d="M{n(x)} {n(y - d)}L{n(x + d)} {n(y)}L{n(x)} {n(y + d)}L{n(x - d)} {n(y)}Z"/>'
+    if outcome == "not_enough_data":
+        d = s * 1.2
+        return f'<path {stroke} fill="{page}" d="M{n(x)} {n(y - d)}L{n(x + d)} {n(y + d * 0.8)}L{n(x - d)} {n(y + d * 0.8)}Z"/>'
+    if outcome == "not_tested":
+        return f'<path {stroke} fill="{page}" d="M{n(x - s)} {n(y - s)}H{n(x + s)}V{n(y + s)}H{n(x - s)}Z"/>'
+    return f'<circle class="d d-{kind}" cx="{n(x)}" cy="{n(y)}" r="{n(s)}" fill="{colour}"/>'
+
+
+def badge(outcome: str | None, size: float = 11.0) -> Markup:
+    """The outcome's shape alone, beside its word; hidden from screen readers, which read the word."""
+    half = size / 2
+    return Markup(
+        f'<svg class="badge" aria-hidden="true" width="{n(size)}" height="{n(size)}" '
+        f'viewBox="0 0 {n(size)} {n(size)}">{mark(outcome, half, half, size * 0.32)}</svg>'
+    )
+
+
+def draw_point(canvas: Canvas, point: Point, axis: Axis, left: float, width: float, y: float) -> None:
+    """The interval as a line with end caps, the value as the outcome's mark."""
+    if point.value is None:
+        return
+    colour = LIGHT.outcome.get(point.outcome or "", LIGHT.accent)
+    kind = (point.outcome or "neutral").replace("_", "-")
+    canvas.add("<g>" + (f"<title>{escape(printable(point.tip))}</title>" if point.tip else ""))
+    if point.low is not None and point.high is not None:
+        a, b = axis.at(point.low, left, width), axis.at(point.high, left, width)
+        canvas.line(a, y, b, y, kind=kind, colour=colour, width=1.8)
+        for end in (a, b):
+            canvas.line(end, y - 3, end, y + 3, kind=kind, colour=colour, width=1.2)
+    canvas.add(mark(point.outcome, axis.at(point.value, left, width), y, 3.6))
+    canvas.add("</g>")
+
+
+def draw_limit(
+    canvas: Canvas, limit: Limit, axis: Axis, left: float, width: float, top: float, bottom: float
+) -> None:
+    """The failing side shaded, the limit itself a dark line."""
+    for value, floor in ((limit.low, True), (limit.high, False)):
+        if value is None:
+            continue
+        x = axis.at(value, left, width)
+        start, end = (left, x) if floor else (x, left + width)
+        if end > start:
+            canvas.rect(start, top, end - start, bottom - top, kind="zone", colour=LIGHT.tint["fails"])
+        canvas.line(x, top, x, bottom, kind="limit", colour=LIGHT.ink, width=1.4)
+
+
+def bar(point: Point, axis: Axis, limit: Limit = NO_LIMIT, *, title: str, width: float = 150.0) -> Markup:
+    """An interval in a table's cell, on the scale that the column's head names."""
+    canvas = Canvas(title=title, width=width, height=18.0)
+    inset = 6.0
+    draw_limit(canvas, limit, axis, inset, width - 2 * inset, 1.0, 17.0)
+    canvas.line(inset, 9, width - inset, 9, kind="line", colour=LIGHT.line, width=0.8)
+    draw_point(canvas, point, axis, inset, width - 2 * inset, 9.0)
+    return canvas.svg(kind="bar")
+
+
+def scale(axis: Axis, *, title: str, width: float = 150.0) -> Markup:
+    """The scale of a column of bars: its ticks' texts, as many as have room."""
+    canvas = Canvas(title=title, width=width, height=14.0)
+    inset = 6.0
+    draw_ticks(canvas, axis, inset, width - 2 * inset, 10.0, size=9.0, keep=(0.0, width))
+    return canvas.svg(kind="bar")
+
+
+def draw_ticks(
+    canvas: Canvas, axis: Axis, left: float, width: float, baseline: float, *, size: float, keep: tuple[float, float]
+) -> None:  # fmt: skip
+    """Texts of the ticks: all, or every second, third ... so that they keep an even step and clear of each other."""
+    for step in range(1, len(axis.ticks) + 1):
+        placed = []
+        for value, text in axis.ticks[::step]:
+            wide = text_width(printable(text), size)
+            start = axis.at(value, left, width) - wide / 2
+            placed.append((min(max(start, keep[0]), keep[1] - wide), wide, text))
+        if all(a + wide + 5 <= b for (a, wide, _), (b, _, _) in zip(placed, placed[1:], strict=False)):
+            break
+    for start, _, text in placed:
+        canvas.text(start, baseline, text, size=size, kind="muted", colour=LIGHT.muted)
+
+
+def dots(
+    labels: Sequence[tuple[str, str]], panels: Sequence[Panel], *, title: str, width: float = WIDTH
+) -> Markup:
+    """An attribute's figure: one row a value, one panel a metric, the limit and the overall value marked.
+
+    ``labels``: (value, number of cases) of each row.
+    """
+    return draw_dots(labels, panels, title=title, width=width).svg()
+
+
+def draw_dots(
+    labels: Sequence[tuple[str, str]], panels: Sequence[Panel], *, title: str, width: float = WIDTH
+) -> Canvas:
+    """The canvas of `dots`, with the boxes of its labels."""
+    canvas = Canvas(title=title, width=width)
+    room = 0.34 * width if len(panels) < 3 else 0.27 * width
+    count = max((text_width(printable(c), SMALL) for _, c in labels), default=0.0)
+    names = max((text_width(printable(name), TEXT) for name, _ in labels), default=0.0)
+    left = min(names + count + 18, room)
+    wrapped = [wrap(name, left - count - 16) for name, _ in labels]
+    gap = 22.0
+    wide = (width - left - gap * (len(panels) - 1)) / len(panels)
+    heads = [wrap(panel.heading, wide, TEXT, 600) for panel in panels]
+    top = 15.0 * max((len(lines) for lines in heads), default=0) + 6
+    notes = [panel_notes(panel, left + i * (wide + gap), wide) for i, panel in enumerate(panels)]
+    note_lines = max((len(lines) for lines in notes), default=0)
+    top += 13.0 * note_lines + (4 if note_lines else 0)
+    tall = [max(ROW, 14.0 * len(lines) + 7) for lines in wrapped]
+    bottom = top + sum(tall)
+    for i, panel in enumerate(panels):
+        x = left + i * (wide + gap)
+        for k, line in enumerate(heads[i]):
+            canvas.text(x, 12 + 15 * k, line, weight=600)
+        base = 15.0 * max(len(lines) for lines in heads) + 12
+        for k, (position, text, kind, colour) in enumerate(notes[i]):
+            canvas.text(position, base + 13 * k, text, size=SMALL, kind=kind, colour=colour)
+        draw_limit(canvas, panel.limit, panel.axis, x, wide, top, bottom)
+        for value, _ in panel.axis.ticks:
+            position = panel.axis.at(value, x, wide)
+            canvas.line(position, top, position, bottom, kind="line", colour=LIGHT.line, width=0.6)
+        if panel.overall is not None:
+            position = panel.axis.at(panel.overall, x, wide)
+            canvas.line(
+                position, top, position, bottom, kind="muted", colour=LIGHT.muted, width=1.2, dash="3 3"
+            )
+        draw_ticks(
+            canvas, panel.axis, x, wide, bottom + 13, size=SMALL, keep=(x - 8, min(x + wide + 8, width))
+        )
+    y = top
+    for row, lines in enumerate(wrapped):
+        middle = y + tall[row] / 2
+        start = middle - 7.0 * (len(lines) - 1) + 4
+        for k, line in enumerate(lines):
+            canvas.text(0, start + 14 * k, line)
+        canvas.text(
+            left - 10, middle + 4, labels[row][1], anchor="end", size=SMALL, kind="muted", colour=LIGHT.muted
+        )
+        for i, panel in enumerate(panels):
+            draw_point(canvas, panel.points[row], panel.axis, left + i * (wide + gap), wide, middle)
+        y += tall[row]
+    canvas.height = bottom + 18
+    return canvas
+
+
+def panel_notes(panel: Panel, x: float, wide: float) -> list[tuple[float, str, str, str]]:
+    """What the two lines mean, above the panel: (x, text, kind, colour) a line."""
+    notes = [(panel.limit_text, "ink", LIGHT.ink), (panel.overall_text, "muted", LIGHT.muted)]
+    return [
+        (x, line, kind, colour) for text, kind, colour in notes if text for line in wrap(text, wide, SMALL)
+    ]
+
+
+def heat(grid: Heat, *, title: str, width: float = WIDTH) -> Markup:
+    """A heat grid with the number and the outcome's mark in every cell."""
+    return draw_heat(grid, title=title, width=width).svg()
+
+
+def heat_columns(grid: Heat, width: float = WIDTH) -> int:
+    """How many columns of the grid have room side by side: cells hold their number, mark and count."""
+    left = heat_left(grid, width)
+    return max(1, int((width - left) // heat_cell_width(grid)))
+
+
+def heat_left(grid: Heat, width: float) -> float:
+    longest_name = max(
+        (text_width(printable(row), TEXT) for row in (*grid.rows, grid.row_heading)), default=0.0
+    )
+    return min(longest_name + 12, 0.3 * width)
+
+
+def heat_cell_width(grid: Heat) -> float:
+    """The widest number with its mark, or count, or the widest word of a column's name (to 96 px)."""
+    cells = [cell for row in grid.cells for cell in row if cell is not None]
+    numbers = max((text_width(printable(cell.text), TEXT, 600) + 20 for cell in cells), default=0.0)
+    counts = max((text_width(printable(cell.small), 9.0) for cell in cells), default=0.0)
+    words = max(
+        (text_width(printable(w), SMALL) for name in grid.columns for w in name.split(" ")), default=0.0
+    )
+    return max(numbers, counts, min(words, 96.0)) + 12
+
+
+def draw_heat(grid: Heat, *, title: str, width: float = WIDTH) -> Canvas:
+    """The canvas of `heat`. Shades run from the page to the accent's tint; the text keeps its contrast."""
+    canvas = Canvas(title=title, width=width)
+    left = heat_left(grid, width)
+    wide = min((width - left) / max(1, len(grid.columns)), max(heat_cell_width(grid), 92.0))
+    names = [wrap(name, wide - 8, SMALL) for name in grid.columns]
+    lines = max((len(name) for name in names), default=1)
+    rows = [wrap(name, left - 10) for name in grid.rows]
+    head = wrap(grid.row_heading, left - 10, SMALL, 600)
+    canvas.text(left + 4, 11, printable(grid.column_heading), size=SMALL, weight=600)
+    top = 18.0 + 13 * max(lines, len(head)) + 4
+    for k, line in enumerate(head):
+        canvas.text(0, top - 6 - 13 * (len(head) - 1 - k), line, size=SMALL, weight=600)
+    for j, name in enumerate(names):
+        for k, line in enumerate(name):
+            y = top - 6 - 13 * (len(name) - 1 - k)
+            canvas.text(
+                left + (j + 0.5) * wide,
+                y,
+                line,
+                anchor="middle",
+                size=SMALL,
+                kind="muted",
+                colour=LIGHT.muted,
+            )
+    y = top
+    for i, row in enumerate(rows):
+        tall = max(36.0, 14.0 * len(row) + 8)
+        for k, line in enumerate(row):
+            canvas.text(0, y + tall / 2 + 4 - 7 * (len(row) - 1) + 14 * k, line)
+        for j, cell in enumerate(grid.cells[i]):
+            if cell is not None:
+                draw_cell(canvas, cell, left + j * wide, y, wide, tall)
+        y += tall
+    canvas.width = max(
+        left + wide * len(grid.columns) + 2, left + 8 + text_width(printable(grid.column_heading), SMALL, 600)
+    )
+    canvas.height = y + 2
+    return canvas
+
+
+def draw_cell(canvas: Canvas, cell: HeatCell, x: float, y: float, wide: float, tall: float) -> None:
+    """A cell: ground by outcome's tint or by shade, mark left of the number, the count beneath."""
+    kind = (cell.outcome or "").replace("_", "-")
+    canvas.add("<g>" + (f"<title>{escape(printable(cell.tip))}</title>" if cell.tip else ""))
+    if cell.outcome:
+        canvas.rect(x + 1, y + 1, wide - 2, tall - 2, kind=f"tint-{kind}", colour=LIGHT.tint[cell.outcome])
+    elif cell.shade is not None:
+        canvas.rect(
+            x + 1,
+            y + 1,
+            wide - 2,
+            tall - 2,
+            kind="accent",
+            colour=LIGHT.accent,
+            opacity=0.04 + 0.18 * cell.shade,
+        )
+    else:
+        canvas.rect(x + 1, y + 1, wide - 2, tall - 2, kind="panel", colour=LIGHT.panel)
+    middle = x + wide / 2
+    number = printable(cell.text)
+    shift = 8.0 if cell.outcome else 0.0
+    base = y + tall / 2 + (0 if cell.small else 4)
+    if cell.outcome:
+        canvas.add(mark(cell.outcome, middle + shift - text_width(number, TEXT, 600) / 2 - 9, base - 4, 3.4))
+    canvas.text(middle + shift, base, number, anchor="middle", weight=600)
+    canvas.text(middle, base + 12, cell.small, anchor="middle", size=9.0, kind="muted", colour=LIGHT.muted)
+    canvas.add("</g>")
+
+
+def side_note(name: str, effect: str) -> str:
+    """The two lines above a null distribution, as one text to wrap."""
+    return f"{name}: {effect}"
+
+
+def null_distribution(
+    null: Sequence[float], point: Point, axis: Axis, *, title: str, null_text: str, effect_text: str, margin: float | None
+) -> Markup:  # fmt: skip
+    """The pseudo-concepts' effects as a histogram, the concept's own marked on the same scale."""
+    return draw_null(
+        null, point, axis, title=title, null_text=null_text, effect_text=effect_text, margin=margin
+    ).svg()
+
+
+def draw_null(
+    null: Sequence[float], point: Point, axis: Axis, *, title: str, null_text: str, effect_text: str,
+    margin: float | None, width: float = 320.0,
+) -> Canvas:  # fmt: skip
+    """The canvas of `null_distribution`."""
+    canvas = Canvas(title=title, width=width)
+    left, wide = 8.0, width - 16.0
+    first = wrap(effect_text, wide, SMALL, 600)
+    second = wrap(null_text, wide, SMALL)
+    for k, line in enumerate(first):
+        canvas.text(left, 11 + 13 * k, line, size=SMALL, weight=600)
+    for k, line in enumerate(second):
+        canvas.text(left, 11 + 13 * (len(first) + k), line, size=SMALL, kind="muted", colour=LIGHT.muted)
+    top = 13.0 * (len(first) + len(second)) + 10
+    tall, track = 46.0, 16.0
+    bottom = top + track + tall
+    if margin is not None:
+        a, b = axis.at(-margin, left, wide), axis.at(margin, left, wide)
+        canvas.rect(a, top, b - a, bottom - top, kind="tint-meets", colour=LIGHT.tint["meets"])
+    bins = 40
+    counts = [0] * bins
+    for value in null:
+        share = (value - axis.low) / (axis.high - axis.low)
+        counts[min(bins - 1, max(0, int(share * bins)))] += 1
+    peak = max(counts) or 1
+    for i, count in enumerate(counts):
+        if count:
+            high = tall * count / peak
+            canvas.rect(
+                left + i * wide / bins + 0.4,
+                bottom - high,
+                wide / bins - 0.8,
+                high,
+                kind="bars",
+                colour="#9aa7b4",
+            )
+    canvas.line(left, bottom, left + wide, bottom, kind="muted", colour=LIGHT.muted, width=1)
+    zero = axis.at(0.0, left, wide)
+    if axis.low < 0 < axis.high:
+        canvas.line(zero, top, zero, bottom, kind="muted", colour=LIGHT.muted, width=0.8, dash="2 3")
+    if point.value is not None:
+        x = axis.at(point.value, left, wide)
+        colour = LIGHT.outcome.get(point.outcome or "", LIGHT.accent)
+        kind = (point.outcome or "neutral").replace("_", "-")
+        canvas.line(x, top + track / 2, x, bottom, kind=kind, colour=colour, width=1.2)
+        draw_point(canvas, point, axis, left, wide, top + track / 2)
+    draw_ticks(canvas, axis, left, wide, bottom + 13, size=SMALL, keep=(0.0, width))
+    canvas.height = bottom + 18
+    return canvas
+
+
+def shares(rows: Sequence[tuple[str, float, str]], *, title: str, width: float = WIDTH) -> Markup:
+    """Horizontal bars of shares, each with its label before it and its number after it."""
+    return draw_shares(rows, title=title, width=width).svg()
+
+
+def draw_shares(rows: Sequence[tuple[str, float, str]], *, title: str, width: float = WIDTH) -> Canvas:
+    """The canvas of `shares`: (label, share between 0 and 1, number as text) a row."""
+    canvas = Canvas(title=title, width=width)
+    left = min(
+        max((text_width(printable(label), TEXT) for label, _, _ in rows), default=0.0) + 12, 0.4 * width
+    )
+    right = max((text_width(printable(text), TEXT) for _, _, text in rows), default=0.0) + 8
+    wide = width - left - right
+    y = 2.0
+    for label, share, text in rows:
+        lines = wrap(label, left - 12)
+        tall = max(ROW, 14.0 * len(lines) + 7)
+        for k, line in enumerate(lines):
+            canvas.text(0, y + tall / 2 + 4 - 7 * (len(lines) - 1) + 14 * k, line)
+        canvas.rect(left, y + tall / 2 - 6, wide, 12, kind="panel", colour="#e9edf1")
+        if share > 0:
+            canvas.rect(
+                left,
+                y + tall / 2 - 6,
+                max(1.5, wide * min(1.0, share)),
+                12,
+                kind="accent",
+                colour=LIGHT.accent,
+            )
+        canvas.text(left + wide + 8, y + tall / 2 + 4, text)
+        y += tall
+    canvas.height = y + 2
+    return canvas
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A line through (x, y) points of the unit square, with an optional band (x, low, high)."""
+
+    label: str
+    points: tuple[tuple[float, float], ...]
+    band: tuple[tuple[float, float, float], ...] = ()
+
+
+SERIES = (("#1f4e79", ""), ("#a3190f", "6 3"), ("#08666b", "2 2"), ("#8a5300", "8 3 2 3"), ("#56489c", "1 3"))
+
+
+def curves(lines: Sequence[Curve], *, title: str, x_text: str, y_text: str, ticks: Sequence[str]) -> Markup:
+    """ROC or reliability curves in the unit square; told apart by dash as well as colour.
+
+    ``ticks``: the texts of 0, 1/4, 1/2, 3/4 and 1.
+    """
+    return draw_curves(lines, title=title, x_text=x_text, y_text=y_text, ticks=ticks).svg()
+
+
+def draw_curves(
+    lines: Sequence[Curve], *, title: str, x_text: str, y_text: str, ticks: Sequence[str], side: float = 230.0
+) -> Canvas:
+    """The canvas of `curves`; at most five lines, their legend beside the square."""
+    canvas = Canvas(title=title, width=WIDTH)
+    left = max(text_width(printable(tick), SMALL) for tick in ticks) + 10
+    top = 24.0
+    canvas.text(0, 11, y_text, size=SMALL, kind="muted", colour=LIGHT.muted)
+    for i, tick in enumerate(ticks):
+        share = i / (len(ticks) - 1)
+        y, x = top + side * (1 - share), left + side * share
+        canvas.line(left, y, left + side, y, kind="line", colour=LIGHT.line, width=0.6)
+        canvas.line(x, top, x, top + side, kind="line", colour=LIGHT.line, width=0.6)
+        canvas.text(left - 6, y + 3.5, tick, anchor="end", size=SMALL, kind="muted", colour=LIGHT.muted)
+        canvas.text(x, top + side + 14, tick, anchor="middle", size=SMALL, kind="muted", colour=LIGHT.muted)
+    canvas.text(left, top + side + 30, x_text, size=SMALL, kind="muted", colour=LIGHT.muted)
+    canvas.line(left, top + side, left + side, top, kind="muted", colour=LIGHT.muted, width=0.8, dash="2 3")
+    legend = left + side + 28
+    y = top + 8
+    for (colour, dash), curve in zip(SERIES, lines, strict=False):
+        for band in (curve.band,) if curve.band else ():
+            upper = [f"{n(left + side * x)} {n(top + side * (1 - high))}" for x, _, high in band]
+            lower = [f"{n(left + side * x)} {n(top + side * (1 - low))}" for x, low, _ in reversed(band)]
+            canvas.add(f'<path d="M{"L".join(upper + lower)}Z" fill="{colour}" fill-opacity="0.12"/>')
+        path = "L".join(f"{n(left + side * x)} {n(top + side * (1 - y))}" for x, y in curve.points)
+        dashed = f' stroke-dasharray="{dash}"' if dash else ""
+        canvas.add(
+            f'<path class="curve" d="M{path}" fill="none" stroke="{colour}" stroke-width="1.6"{dashed}/>'
+        )
+        canvas.add(
+            f'<path class="curve" d="M{n(legend)} {n(y - 4)}h22" fill="none" stroke="{colour}" stroke-width="1.6"{dashed}/>'
+        )
+        for line in wrap(curve.label, WIDTH - legend - 30):
+            canvas.text(legend + 30, y, line)
+            y += 14
+        y += 6
+    canvas.height = max(top + side + 36, y + 4)
+    return canvas
+
+
+VERDICT_OUTCOME = {
+    "does_not_meet": "fails",
+    "cannot_be_decided": "cannot_tell",
+    "meets": "meets",
+    "no_rule": "not_enough_data",
+}
+
+
+def verdict_mark(verdict: str) -> Markup:
+    """The verdict's sign: a filled disc with a cross, a question's diamond, a tick or a dash cut out of it."""
+    outcome = VERDICT_OUTCOME[verdict]
+    colour, page = LIGHT.outcome[outcome], LIGHT.page
+    path = {
+        "does_not_meet": "M13 13L23 23M13 23L23 13",
+        "cannot_be_decided": "M18 11L25 18L18 25L11 18Z",
+        "meets": "M11.5 18.5L16 23L25 13.5",
+        "no_rule": "M12 18H24",
+    }[verdict]
+    return Markup(
+        f'<svg class="verdict-sign" aria-hidden="true" width="36" height="36" viewBox="0 0 36 36">'
+        f'<circle class="d d-{outcome.replace("_", "-")}" cx="18" cy="18" r="17" fill="{colour}"/>'
+        f'<path class="cut" d="{path}" fill="none" stroke="{page}" stroke-width="3.2" stroke-linecap="round" '
+        f'stroke-linejoin="round"/></svg>'
+    )

@@ -1,0 +1,65 @@
+"""The screen document: one HTML file that works offline and without JavaScript.
+
+Font, styles and script stand inside it; a content security policy that names them by their hash keeps
+everything else out.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+
+from reports.document import accent, context, environment, resource
+from reports.evidence import Evidence
+from reports.glyphs import FILES, Weight, covers, font_faces, subset_woff2
+from reports.palette import DARK, LIGHT, variables
+from reports.strings import Catalogue, load
+
+MARKUP = re.compile(r"<[^>]*>")
+
+
+def screen_html(evidence: Evidence, *, catalogue: Catalogue | None = None) -> str:
+    """The whole document as one string; the same evidence gives the same string."""
+    words = catalogue or load(evidence.report.language)
+    template = environment().get_template("screen.html.j2")
+    body = template.render(**context(evidence, words, paper=False))
+    house = f":root{{--accent:{accent(evidence.report.accent)}}}" if evidence.report.accent else ""
+    style = resource("screen.css").replace("/*LIGHT*/", variables(LIGHT)).replace("/*DARK*/", variables(DARK))
+    style = f"{faces(body)}\n{style}\n{house}"
+    script = resource("report.js")
+    return (
+        body.replace("<!--POLICY-->", policy(style, script))
+        .replace("<!--STYLE-->", f"<style>{style}</style>")
+        .replace("<!--SCRIPT-->", f"<script>{script}</script>")
+    )
+
+
+def faces(body: str) -> str:
+    """``@font-face`` rules with the glyphs that the document uses, as data URIs."""
+    used = "".join(sorted({c for c in body if covers(c)} | set("0123456789#–…")))
+    sources: dict[Weight, str] = {
+        weight: "data:font/woff2;base64," + base64.b64encode(subset_woff2(used, weight)).decode("ascii")
+        for weight in FILES
+    }
+    return font_faces(sources)
+
+
+def policy(style: str, script: str) -> str:
+    """A content security policy: our style and script by hash, fonts and pictures from inside."""
+
+    def digest(text: str) -> str:
+        return (
+            "'sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii") + "'"
+        )
+
+    rules = [
+        "default-src 'none'",
+        f"style-src {digest(style)}",
+        f"script-src {digest(script)}",
+        "font-src data:",
+        "img-src data:",
+        "base-uri 'none'",
+        "form-action 'none'",
+    ]
+    return f'<meta http-equiv="Content-Security-Policy" content="{"; ".join(rules)}">'

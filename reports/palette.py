@@ -1,0 +1,84 @@
+"""Palette: the colours of the documents, in light and dark, and the five outcomes' own.
+
+No outcome is told by colour alone: each has a shape (``reports.figures.mark``) and a word. Text
+colours have a contrast of at least 4.5 : 1 on every ground they stand on (WCAG 2.2, 1.4.3) and marks
+3 : 1 (1.4.11); the outcomes stay apart under simulated colour blindness. Tests measure both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+OUTCOMES = ("fails", "cannot_tell", "not_enough_data", "not_tested", "meets")
+
+
+@dataclass(frozen=True, slots=True)
+class Palette:
+    """Colours as ``#rrggbb``; ``outcome`` for marks and words, ``tint`` for the ground behind them."""
+
+    page: str
+    panel: str
+    ink: str
+    muted: str
+    line: str
+    accent: str
+    outcome: dict[str, str]
+    tint: dict[str, str]
+
+
+LIGHT = Palette(
+    page="#ffffff",
+    panel="#f4f6f8",
+    ink="#15202b",
+    muted="#52606d",
+    line="#d3dae1",
+    accent="#1f4e79",
+    outcome={
+        "fails": "#a3190f",
+        "cannot_tell": "#8a5300",
+        "not_enough_data": "#56616e",
+        "not_tested": "#56489c",
+        "meets": "#08666b",
+    },
+    tint={
+        "fails": "#fbeceb",
+        "cannot_tell": "#fbf2e2",
+        "not_enough_data": "#eff2f5",
+        "not_tested": "#f0eef9",
+        "meets": "#e5f3f2",
+    },
+)
+
+DARK = Palette(
+    page="#11171e",
+    panel="#1a222c",
+    ink="#e9eef3",
+    muted="#a9b5c1",
+    line="#35414e",
+    accent="#8dbdec",
+    outcome={
+        "fails": "#ff9488",
+        "cannot_tell": "#f0b65c",
+        "not_enough_data": "#b0bac5",
+        "not_tested": "#bdb1f5",
+        "meets": "#62cbc0",
+    },
+    tint={
+        "fails": "#3a1d1c",
+        "cannot_tell": "#35280f",
+        "not_enough_data": "#252e38",
+        "not_tested": "#29253f",
+        "meets": "#12322f",
+    },
+)
+
+
+def variables(palette: Palette) -> str:
+    """The palette as CSS custom properties."""
+    plain = {
+        "page": palette.page, "panel": palette.panel, "ink": palette.ink,
+        "muted": palette.muted, "line": palette.line, "accent": palette.accent,
+    }  # fmt: skip
+    named = {name.replace("_", "-"): colour for name, colour in palette.outcome.items()}
+    tints = {"tint-" + name.replace("_", "-"): colour for name, colour in palette.tint.items()}
+    return ";".join(f"--{name}:{colour}" for name, colour in {**plain, **named, **tints}.items())

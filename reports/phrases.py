@@ -1,0 +1,372 @@
+"""Phrases: how groups, metrics, rules and findings are named, and their numbers written."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from reports.evidence import Estimate, Evidence, Finding, Rule, SliceRecord
+from reports.figures import Limit
+from reports.rounding import Scale, interval_text, limit_text, shown, whole
+from reports.strings import Catalogue
+
+# Metrics that are shares are printed in percent; the others as numbers with three digits.
+NUMBERS = {"mcc", "auroc", "auprc", "brier", "ece", "f1_score"}
+SIGNED = {"mcc"}
+UNDECIDED = ("cannot_tell", "not_enough_data", "not_tested")
+AVERAGES = ("macro_", "micro_")
+
+
+def visible(text: str) -> str:
+    """Control, surrogate and direction-changing characters written as their code points.
+
+    They would vanish, break the markup, or make a value read as another one.
+    """
+    return "".join(
+        f"U+{ord(c):04X}" if unicodedata.category(c) in ("Cc", "Cs", "Cf", "Zl", "Zp") else c for c in text
+    )
+
+
+def side_of(kind: str, limit: float | None) -> Limit:
+    """Which side of a rule's limit fails."""
+    if limit is None:
+        return Limit()
+    if kind in ("floor", "ratio"):
+        return Limit(low=limit)
+    if kind in ("gap", "concept"):
+        return Limit(low=-limit, high=limit)
+    return Limit(high=limit)
+
+
+def barriers_of(kind: str, limit: float | None) -> tuple[float, ...]:
+    """Values whose side a printed number must keep."""
+    if limit is None:
+        return ()
+    return (-limit, limit) if kind in ("gap", "concept") else (limit,)
+
+
+def severity(finding: Finding) -> float:
+    """How far the value lies beyond the limit (in the limit's unit); undefined values come last."""
+    if finding.value is None or finding.limit is None:
+        return float("-inf")
+    if finding.kind in ("floor", "ratio"):
+        return finding.limit - finding.value
+    if finding.kind in ("gap", "concept"):
+        return abs(finding.value) - finding.limit
+    return finding.value - finding.limit
+
+
+@dataclass(frozen=True)
+class Phrases:
+    """Names and numbers of one evidence in one language."""
+
+    evidence: Evidence
+    t: Catalogue
+
+    @cached_property
+    def rules(self) -> Mapping[str, Rule]:
+        return {rule.id: rule for rule in self.evidence.policy.rules}
+
+    @cached_property
+    def several_classes(self) -> bool:
+        return self.evidence.data.task in ("multiclass", "multilabel")
+
+    @cached_property
+    def cluster(self) -> str | None:
+        """Name of the cluster column; None where rows are taken as independent."""
+        return self.evidence.data.cluster if self.evidence.data.clusters is not None else None
+
+    @cached_property
+    def positive(self) -> str:
+        """How the positive class is called in a sentence."""
+        positive = self.evidence.data.positive
+        return (
+            self.t("positive.one", name=visible(positive)) if positive is not None else self.t("positive.any")
+        )
+
+    # Groups
+
+    def value(self, value: str | None) -> str:
+        """An attribute's value; a missing one in words."""
+        return self.t("group.missing") if value is None else visible(value)
+
+    def group(self, values: Mapping[str, str | None], klass: str | None = None) -> str:
+        """``sex: F · age: 65+ · class AF``."""
+        order = {attribute.name: i for i, attribute in enumerate(self.evidence.data.attributes)}
+        names = sorted(values, key=lambda name: (order.get(name, len(order)), name))
+        parts = [
+            self.t("group.pair", attribute=visible(name), value=self.value(values[name])) for name in names
+        ]
+        if klass is not None:
+            parts.append(self.t("group.class", name=visible(klass)))
+        elif not parts:
+            parts.append(self.t("group.overall"))
+        return self.t("group.joiner").join(parts)
+
+    def finding_group(self, finding: Finding) -> str:
+        """The group of a finding; for a concept, the concept, its class and layer."""
+        if finding.concept is None:
+            return self.group(finding.slice, finding.klass)
+        parts = [
+            self.t("group.concept", concept=visible(finding.concept), klass=visible(finding.klass or ""))
+        ]
+        if finding.layer is not None:
+            parts.append(self.t("group.layer", layer=visible(finding.layer)))
+        if finding.slice:
+            parts.append(self.group(finding.slice))
+        return self.t("group.joiner").join(parts)
+
+    def against(self, against: str | None) -> str:
+        """The comparator of a gap or ratio in words."""
+        if against in (None, "complement"):
+            return self.t("rule.complement")
+        return self.t("rule.value", value=visible(against or ""))
+
+    # Metrics
+
+    @staticmethod
+    def base(metric: str) -> tuple[str, str]:
+        """(average, plain metric): ``("macro_", "recall")``; the average is empty for plain metrics."""
+        for average in AVERAGES:
+            if metric.startswith(average):
+                return average, metric.removeprefix(average)
+        return "", metric
+
+    def metric(self, metric: str) -> str:
+        """A metric's name; a plugin's own key where the catalogue has none."""
+        average, plain = self.base(metric)
+        name = self.t(f"metric.{plain}.name") if self.t.has(f"metric.{plain}.name") else visible(plain)
+        return self.t(f"metric_average.{average[:-1]}", name=name) if average else name
+
+    def meaning(self, metric: str) -> str:
+        """What a metric means here, as a part of a sentence; empty for a plugin's metric."""
+        average, plain = self.base(metric)
+        if not self.t.has(f"metric.{plain}.meaning"):
+            return ""
+        meaning = self.t(f"metric.{plain}.meaning", positive=self.positive)
+        return self.t(f"metric_average.{average[:-1]}_meaning", meaning=meaning) if average else meaning
+
+    def units(self, metric: str | None) -> str:
+        """What a metric's denominator counts."""
+        plain = self.base(metric or "")[1]
+        key = f"metric.{plain}.unit"
+        return self.t(key, positive=self.positive) if self.t.has(key) else self.t("metric.accuracy.unit")
+
+    def scale(self, metric: str | None) -> Scale:
+        """How a metric's values are printed."""
+        plain = self.base(metric or "")[1]
+        known = self.t.has(f"metric.{plain}.name") or metric is None
+        return "number" if plain in NUMBERS or not known else "percent"
+
+    def bounds(self, metric: str | None) -> tuple[float, float] | None:
+        """What a metric cannot leave; None: not known."""
+        plain = self.base(metric or "")[1]
+        if plain in SIGNED:
+            return (-1.0, 1.0)
+        return (0.0, 1.0) if metric is None or self.t.has(f"metric.{plain}.name") else None
+
+    # Numbers
+
+    def number(self, value: float | None, scale: Scale, barriers: Sequence[float] = ()) -> str:
+        if value is None:
+            return self.t("number.undefined")
+        digits = {"percent": 1, "points": 1, "number": 3}[scale]
+        return shown(value, scale=scale, digits=digits, barriers=barriers, style=self.t.style)
+
+    def interval(
+        self, low: float | None, high: float | None, scale: Scale, barriers: Sequence[float] = ()
+    ) -> str:
+        """Both limits, or a dash where there are none."""
+        if low is None or high is None:
+            return self.t("number.none")
+        digits = {"percent": 1, "points": 1, "number": 3}[scale]
+        return interval_text(
+            low,
+            high,
+            scale=scale,
+            digits=digits,
+            barriers=barriers,
+            style=self.t.style,
+            joiner=self.t("number.to"),
+        )
+
+    def limit(self, limit: float, scale: Scale) -> str:
+        return limit_text(limit, scale=scale, style=self.t.style)
+
+    def tick(self, value: float, scale: Scale) -> str:
+        """A scale's tick: exact, differences with their sign and without unit."""
+        if scale != "points":
+            return self.limit(value, scale)
+        return shown(value, scale=scale, digits=0, style=self.t.style, barriers=(value,), with_unit=False)
+
+    def count(self, number: int) -> str:
+        return whole(number, self.t.style)
+
+    def share(self, part: int, total: int) -> str:
+        return self.t("number.none") if total == 0 else self.number(part / total, "percent")
+
+    def probability(self, p: float | None) -> str:
+        """A p-value: three digits, never printed as 0."""
+        if p is None:
+            return self.t("number.none")
+        if p < 0.001:
+            return "<" + shown(0.001, scale="number", digits=3, style=self.t.style)
+        return shown(p, scale="number", digits=3, style=self.t.style)
+
+    def level(self, level: float | None) -> str:
+        """A confidence level: ``95%``; a corrected one with as many digits as tell it from 100%."""
+        if level is None:
+            return self.t("number.none")
+        even = abs(level * 100 - round(level * 100)) < 1e-9
+        return shown(level, scale="percent", digits=0 if even else 2, style=self.t.style)
+
+    # Findings and rules
+
+    def finding_scale(self, finding: Finding | Rule) -> Scale:
+        """How a finding's numbers are printed."""
+        if finding.kind == "missing_predictions":
+            return "percent"
+        if finding.kind in ("ratio", "concept"):
+            return "number"
+        scale = self.scale(finding.metric)
+        return "points" if finding.kind == "gap" and scale == "percent" else scale
+
+    def finding_metric(self, finding: Finding) -> str:
+        if finding.kind == "missing_predictions":
+            return self.t("metric.failed.name")
+        return "" if finding.metric is None else self.metric(finding.metric)
+
+    def finding_value(self, finding: Finding) -> str:
+        return self.number(
+            finding.value, self.finding_scale(finding), barriers_of(finding.kind, finding.limit)
+        )
+
+    def finding_interval(self, finding: Finding) -> str:
+        scale = self.finding_scale(finding)
+        return self.interval(finding.low, finding.high, scale, barriers_of(finding.kind, finding.limit))
+
+    def finding_limit(self, finding: Finding | Rule) -> str:
+        return (
+            self.t("number.none")
+            if finding.limit is None
+            else self.limit(finding.limit, self.finding_scale(finding))
+        )
+
+    def read_from(self, finding: Finding) -> str:
+        """Which interval the outcome was read from, and its level."""
+        key = f"interval.{finding.interval}"
+        if finding.level is None or finding.interval == "none":
+            return self.t("interval.none")
+        if self.t.has(key):
+            return self.t(key, level=self.level(finding.level))
+        return self.t("interval.other", name=visible(finding.interval), level=self.level(finding.level))
+
+    def rule_heading(self, finding: Finding) -> str:
+        """The rule in a few words: ``Recall: at least 85%``."""
+        if finding.kind == "concept":
+            if finding.limit is None:
+                return self.t("rule.concept_open")
+            return self.t("rule.concept", limit=self.finding_limit(finding))
+        key = f"rule.{finding.kind}" if self.t.has(f"rule.{finding.kind}") else "rule.other"
+        return self.t(
+            key, metric=self.finding_metric(finding), limit=self.finding_limit(finding),
+            against=self.against(finding.against),
+        )  # fmt: skip
+
+    def rule_meaning(self, finding: Finding) -> str:
+        """One sentence: what the figure that the rule judges means here."""
+        if finding.kind in ("missing_predictions", "concept"):
+            return self.t(f"meaning.{finding.kind}")
+        meaning = self.meaning(finding.metric or "")
+        if finding.kind in ("gap", "ratio"):
+            return self.t(
+                f"meaning.{finding.kind}",
+                against=self.against(finding.against),
+                meaning=self.sentence(finding.metric or "", meaning),
+            )
+        return self.sentence(finding.metric or "", meaning)
+
+    def sentence(self, metric: str, meaning: str) -> str:
+        """``Recall is the share of …``; empty without a meaning."""
+        return self.t("metric_text.sentence", name=self.metric(metric), meaning=meaning) if meaning else ""
+
+    def needed(self, finding: Finding) -> str:
+        """How many more cases (and clusters) a decision would take; empty where that is not known."""
+        if finding.needed_n is None:
+            return ""
+        text = self.count(finding.needed_n)
+        if finding.needed_clusters is None or self.cluster is None:
+            return text
+        return self.t(
+            "findings.needed_clusters",
+            units=text,
+            clusters=self.count(finding.needed_clusters),
+            cluster=self.cluster,
+        )
+
+    def why(self, finding: Finding) -> str:
+        """One plain sentence: the evidence's own reason, else the numbers against the limit."""
+        if finding.reason:
+            return visible(finding.reason)
+        if finding.value is None or finding.limit is None or not self.t.has(f"finding.{finding.kind}"):
+            return ""
+        return self.t(
+            f"finding.{finding.kind}", metric=self.finding_metric(finding), value=self.finding_value(finding),
+            limit=self.finding_limit(finding), against=self.against(finding.against),
+        )  # fmt: skip
+
+    # Records
+
+    @cached_property
+    def policy_metrics(self) -> tuple[str, ...]:
+        """Metrics that the rules name, in their order; without rules the first three of the evidence."""
+        named = list(
+            dict.fromkeys(rule.metric for rule in self.evidence.policy.rules if rule.metric is not None)
+        )
+        if named:
+            return tuple(named)
+        first = self.evidence.results.overall[:1]
+        return tuple(e.metric for record in first for e in record.estimates)[:3]
+
+    @cached_property
+    def outcomes(self) -> Mapping[tuple[str, str | None, str], Finding]:
+        """The finding that judges a slice, class and metric's *value* (floors and ceilings), worst first."""
+        rank = {"fails": 0, "cannot_tell": 1, "not_enough_data": 2, "not_tested": 3, "meets": 4}
+        found: dict[tuple[str, str | None, str], Finding] = {}
+        for finding in sorted(self.evidence.findings, key=lambda f: rank[f.outcome]):
+            if finding.kind in ("floor", "ceiling") and finding.metric is not None:
+                found.setdefault((slice_key(finding.slice), finding.klass, finding.metric), finding)
+        return found
+
+    @cached_property
+    def checks(self) -> Mapping[tuple[str, str | None], tuple[Finding, ...]]:
+        """All findings of a slice and class."""
+        found: dict[tuple[str, str | None], list[Finding]] = {}
+        for finding in self.evidence.findings:
+            if finding.concept is None:
+                found.setdefault((slice_key(finding.slice), finding.klass), []).append(finding)
+        return {key: tuple(items) for key, items in found.items()}
+
+    def judged(self, record: SliceRecord, metric: str) -> Finding | None:
+        return self.outcomes.get((slice_key(record.slice), record.klass, metric))
+
+    def worst(self, record: SliceRecord) -> str | None:
+        """The gravest outcome of a slice and class over all its checks; None: no rule looks at it."""
+        found = {finding.outcome for finding in self.checks.get((slice_key(record.slice), record.klass), ())}
+        order = ("fails", "cannot_tell", "not_enough_data", "not_tested", "meets")
+        return next((outcome for outcome in order if outcome in found), None)
+
+    def word(self, outcome: str | None) -> str:
+        return self.t(f"outcome.{outcome or 'none'}")
+
+
+def slice_key(values: Mapping[str, str | None]) -> str:
+    """A slice's canonical key, whatever the order of its attributes."""
+    return repr(sorted(values.items()))
+
+
+def estimate_of(record: SliceRecord, metric: str) -> Estimate | None:
+    """The record's estimate of a metric; None where it has none."""
+    return next((estimate for estimate in record.estimates if estimate.metric == metric), None)

@@ -1,0 +1,382 @@
+"""Sections after page one: use, data, method, overall results, findings, limitations, provenance, annex."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from reports.evidence import Estimate, Finding, SliceRecord
+from reports.figures import Point
+from reports.page_one import ordered
+from reports.palette import OUTCOMES
+from reports.phrases import Phrases, estimate_of, slice_key, visible
+
+CARD = (
+    "intended_use", "out_of_scope", "users", "reference_standard", "independence", "training_data",
+    "mitigations", "ethical", "contact",
+)  # fmt: skip
+MOST_ANNEX_ROWS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class CardPart:
+    """A part that only people can fill; ``text`` empty: left out, and shown so."""
+
+    title: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A row of Table 1."""
+
+    attribute: str
+    first: bool
+    span: int
+    value: str
+    rows: str
+    share: str
+    clusters: str
+    positives: str
+    failed: str
+    unlabelled: str
+
+
+@dataclass(frozen=True, slots=True)
+class DataSection:
+    """What was counted and what was not."""
+
+    sentences: tuple[str, ...]
+    groups: tuple[Group, ...]
+    show_clusters: bool
+    show_positives: bool
+    missing: tuple[tuple[str, float, str], ...]
+    any_missing: bool
+    excluded: tuple[tuple[str, str, str], ...]
+    associations: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A number with its interval, as the tables print it."""
+
+    value: str
+    interval: str
+    support: str
+    outcome: str | None
+    word: str
+    undefined: str
+    method: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedFigure:
+    """A metric's figure with its meaning."""
+
+    metric: str
+    meaning: str
+    figure: Figure
+
+
+@dataclass(frozen=True, slots=True)
+class Overall:
+    """All cases of one class (``heading`` empty: binary)."""
+
+    heading: str
+    counts: str
+    figures: tuple[NamedFigure, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FindingRow:
+    """A check."""
+
+    group: str
+    value: str
+    interval: str
+    read_from: str
+    cases: str
+    needed: str
+    why: str
+    outcome: str
+    word: str
+    anchor: str
+
+
+@dataclass(frozen=True, slots=True)
+class FindingBlock:
+    """The checks of one rule."""
+
+    rule: str
+    heading: str
+    sentence: str
+    tally: str
+    rows: tuple[FindingRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SliceRow:
+    """A slice and class in the annex."""
+
+    anchor: str
+    group: str
+    attributes: str
+    rows: str
+    sort_rows: int
+    outcome: str | None
+    word: str
+    figures: tuple[Figure, ...]
+    sorts: tuple[str, ...]
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Annex:
+    """Every slice with the policy's metrics."""
+
+    metrics: tuple[str, ...]
+    rows: tuple[SliceRow, ...]
+    note: str
+    small: tuple[tuple[str, str, str], ...]
+    outcomes: tuple[tuple[str, str], ...]
+    attributes: tuple[str, ...]
+    level: str
+
+
+def anchor_of(record_slice: dict[str, str | None], klass: str | None) -> str:
+    """A stable identifier of a slice and class for links: a hash, since values hold any character."""
+    return (
+        "s-"
+        + hashlib.sha256(f"{slice_key(record_slice)}|{klass!r}".encode("utf-8", "replace")).hexdigest()[:10]
+    )
+
+
+def card(p: Phrases) -> tuple[CardPart, ...]:
+    """Purpose, then the known parts, left out ones too, then the parts under names of their own."""
+    written = p.evidence.subject.card
+    known = [CardPart(p.t(f"use.{key}"), visible_lines(written.get(key, ""))) for key in CARD]
+    own = [
+        CardPart(visible(key), visible_lines(text))
+        for key, text in sorted(written.items())
+        if key not in CARD
+    ]
+    purpose = p.evidence.subject.purpose
+    first = CardPart(p.t("use.purpose"), "" if purpose == "not stated" else visible_lines(purpose))
+    return (first, *known, *own)
+
+
+def visible_lines(text: str) -> str:
+    """Prose of the configuration: its line breaks stay."""
+    return "\n".join(visible(line) for line in text.splitlines())
+
+
+def data_section(p: Phrases) -> DataSection:
+    """Table 1, what is missing, what was left out, what cannot be told apart."""
+    data, t = p.evidence.data, p.t
+    sentences = [t("data.intro", rows=p.count(data.rows), used=p.count(data.rows_used))]
+    classes = p.count(len(data.classes))
+    sentences.append(t(f"data.task.{data.task}", positive=visible(data.positive or ""), classes=classes))
+    if p.cluster is not None and data.clusters is not None:
+        sentences.append(t("data.clusters", clusters=p.count(data.clusters), cluster=visible(p.cluster)))
+    else:
+        sentences.append(t("data.no_clusters"))
+    records: dict[str, SliceRecord] = {}
+    for record in p.evidence.results.slices:
+        if len(record.slice) == 1:
+            records.setdefault(slice_key(record.slice), record)
+    binary = not p.several_classes
+    groups = []
+    for attribute in data.attributes:
+        # The missing value is a group of its own, and stands last.
+        values = sorted(attribute.values, key=lambda v: v.value is None)
+        for i, value in enumerate(values):
+            found = records.get(slice_key({attribute.name: value.value}))
+            counts = found.counts if found is not None and binary else None
+            groups.append(
+                Group(
+                    attribute=visible(attribute.name),
+                    first=i == 0,
+                    span=len(values),
+                    value=p.value(value.value),
+                    rows=p.count(value.n),
+                    share=p.share(value.n, data.rows),
+                    clusters=p.count(found.clusters)
+                    if found and found.clusters is not None
+                    else t("number.none"),
+                    positives=p.count(counts.tp + counts.fn) if counts else t("number.none"),
+                    failed=p.count(found.failed_predictions) if found else t("number.none"),
+                    unlabelled=p.count(found.unlabelled) if found else t("number.none"),
+                )
+            )
+    return DataSection(
+        sentences=tuple(sentences),
+        groups=tuple(groups),
+        show_clusters=p.cluster is not None,
+        show_positives=binary,
+        missing=tuple(
+            (visible(a.name), a.missing / data.rows if data.rows else 0.0, p.share(a.missing, data.rows))
+            for a in data.attributes
+        ),
+        any_missing=any(a.missing for a in data.attributes),
+        excluded=tuple(
+            (visible(x.reason), p.group(x.slice) if x.slice else t("data.everywhere"), p.count(x.rows))
+            for x in data.excluded
+        ),
+        associations=tuple(
+            (visible(a.sentence), t("data.association_strength", value=p.number(a.cramers_v, "number")))
+            for a in data.associations
+        ),
+    )
+
+
+def figure_of(p: Phrases, record: SliceRecord, metric: str) -> Figure:
+    """A slice's metric as printed; digits keep it on its side of the limit that judges it."""
+    estimate = estimate_of(record, metric)
+    finding = p.judged(record, metric)
+    outcome = finding.outcome if finding is not None else None
+    word = p.word(outcome) if outcome else ""
+    if estimate is None:
+        return Figure(p.t("number.none"), "", "", outcome, word, "")
+    scale = p.scale(metric)
+    walls = (finding.limit,) if finding is not None and finding.limit is not None else ()
+    return Figure(
+        value=p.number(estimate.value, scale, walls),
+        interval=p.interval(estimate.low, estimate.high, scale, walls),
+        support=p.count(estimate.support),
+        outcome=outcome,
+        word=word,
+        undefined=visible(estimate.undefined or ""),
+        method=visible(estimate.method),
+    )
+
+
+def overall(p: Phrases) -> tuple[Overall, ...]:
+    """All cases together, one part a class."""
+    parts = []
+    for record in p.evidence.results.overall:
+        counts = record.counts
+        text = ""
+        if counts is not None:
+            text = p.t(
+                "overall.counted",
+                tp=p.count(counts.tp),
+                fp=p.count(counts.fp),
+                fn=p.count(counts.fn),
+                tn=p.count(counts.tn),
+            )
+        parts.append(
+            Overall(
+                heading=p.group({}, record.klass) if p.several_classes else "",
+                counts=text,
+                figures=tuple(
+                    NamedFigure(
+                        p.metric(e.metric),
+                        p.sentence(e.metric, p.meaning(e.metric)),
+                        figure_of(p, record, e.metric),
+                    )
+                    for e in record.estimates
+                ),
+            )
+        )
+    return tuple(parts)
+
+
+def finding_row(p: Phrases, finding: Finding) -> FindingRow:
+    group = p.finding_group(finding)
+    return FindingRow(
+        group=group,
+        value=p.finding_value(finding) if finding.value is not None else p.t("number.none"),
+        interval=p.finding_interval(finding),
+        read_from=p.read_from(finding),
+        cases=p.t("number.none") if finding.support is None else p.count(finding.support),
+        needed=p.needed(finding),
+        why=p.why(finding),
+        outcome=finding.outcome,
+        word=p.word(finding.outcome),
+        anchor=anchor_of(finding.slice, finding.klass) if finding.concept is None and finding.slice else "",
+    )
+
+
+def findings(p: Phrases) -> tuple[FindingBlock, ...]:
+    """The checks by rule; in a rule the gravest outcome first, then worst first."""
+    rank = {outcome: i for i, outcome in enumerate(OUTCOMES)}
+    by_rule: dict[str, list[Finding]] = {rule: [] for rule in p.rules}
+    for finding in p.evidence.findings:
+        by_rule.setdefault(finding.rule, []).append(finding)
+    blocks = []
+    for rule, found in by_rule.items():
+        rows = sorted(ordered(found), key=lambda f: rank[f.outcome])
+        tally = [
+            p.t("findings.tally", n=p.count(n), word=p.word(outcome))
+            for outcome in OUTCOMES
+            if (n := sum(f.outcome == outcome for f in found))
+        ]
+        sentence = visible(p.rules[rule].sentence) if rule in p.rules else ""
+        blocks.append(
+            FindingBlock(
+                rule=visible(rule),
+                heading=p.rule_heading(found[0]) if found else visible(rule),
+                sentence=sentence,
+                tally=p.t("list.comma").join(tally),
+                rows=tuple(finding_row(p, f) for f in rows),
+            )
+        )
+    return tuple(blocks)
+
+
+def annex(p: Phrases, *, paper: bool) -> Annex:
+    """One row a slice; on paper, above 2,000 rows, only those that a rule judges."""
+    records: Sequence[SliceRecord] = p.evidence.results.slices
+    note = ""
+    if paper and len(records) > MOST_ANNEX_ROWS:
+        judged = [record for record in records if p.worst(record) is not None][:MOST_ANNEX_ROWS]
+        note = p.t("annex.tested_only", n=p.count(len(records)), shown=p.count(len(judged)))
+        records = judged
+    metrics = list(p.policy_metrics)
+    rows = []
+    for record in records:
+        found = [(metric, estimate_of(record, metric)) for metric in metrics]
+        outcome = p.worst(record)
+        rows.append(
+            SliceRow(
+                anchor=anchor_of(record.slice, record.klass),
+                group=p.group(record.slice, record.klass),
+                attributes=" × ".join(visible(name) for name in record.slice),
+                rows=p.count(record.n),
+                sort_rows=record.n,
+                outcome=outcome,
+                word=p.word(outcome),
+                figures=tuple(figure_of(p, record, metric) for metric, _ in found),
+                sorts=tuple(sort_key(estimate) for _, estimate in found),
+                points=tuple(
+                    Point(e.value, e.low, e.high, outcome_of(p, record, metric))
+                    if e
+                    else Point(None, None, None)
+                    for metric, e in found
+                ),
+            )
+        )
+    return Annex(
+        metrics=tuple(p.metric(metric) for metric in metrics),
+        rows=tuple(rows),
+        note=note,
+        small=tuple(
+            (p.group(x.slice), visible(x.reason), p.count(x.rows)) for x in p.evidence.data.small_slices
+        ),
+        outcomes=tuple(
+            (outcome, p.word(outcome)) for outcome in OUTCOMES if any(row.outcome == outcome for row in rows)
+        ),
+        attributes=tuple(dict.fromkeys(row.attributes for row in rows)),
+        level=p.level(p.evidence.run.confidence),
+    )
+
+
+def sort_key(estimate: Estimate | None) -> str:
+    """A number that the table sorts by; undefined figures last."""
+    return "" if estimate is None or estimate.value is None else repr(round(estimate.value, 9))
+
+
+def outcome_of(p: Phrases, record: SliceRecord, metric: str) -> str | None:
+    finding = p.judged(record, metric)
+    return finding.outcome if finding is not None else None
