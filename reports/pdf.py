@@ -20,6 +20,7 @@ from xml.sax.saxutils import escape
 
 from reports.errors import RenderError
 from reports.glyphs import FILES, code_point, printable_markup, truetype
+from reports.tagging import mend, number, unnamed_figures
 
 NO_DATE = datetime(1980, 1, 1, tzinfo=UTC)  # PDF/A-3 wants a date on attachments; none was configured
 
@@ -77,6 +78,12 @@ def write_pdf(
         weasyprint = _import_weasyprint()
         try:
             source = weasyprint.HTML(string=printable_markup(html), url_fetcher=_fetcher(weasyprint))
+            unnamed = unnamed_figures(source.etree_element)
+            if unnamed:
+                raise RenderError(
+                    f"A figure has no text ({', '.join(unnamed[:3])}); give its <svg> a <title>, "
+                    'or aria-hidden="true" where it is a decoration.'
+                )
             document = source.render(pdf_variant="pdf/a-3a")
         except weasyprint.urls.FatalURLFetchingError as problem:
             raise RenderError(str(problem)) from None
@@ -223,43 +230,15 @@ def _finish(document: Any, pdf: Any) -> None:
     if "AF" in pdf.catalog:  # WeasyPrint lists each attachment twice
         pdf.catalog["AF"][:] = dict.fromkeys(pdf.catalog["AF"])
     _claim_universal_access(pdf)
-    _index_structure(pdf)
+    mend(pdf)
     _pad_streams(pdf)
-
-
-def _number(reference: bytes) -> int:
-    return int(reference.split()[0])
 
 
 def _claim_universal_access(pdf: Any) -> None:
     """Add the PDF/UA-1 identifier to the one XMP packet, and leave the packet readable as plain text."""
-    packet = pdf.objects[_number(pdf.catalog["Metadata"])]
+    packet = pdf.objects[number(pdf.catalog["Metadata"])]
     packet.stream = [b"\n".join(packet.stream).replace(b"</rdf:RDF>", UNIVERSAL_ACCESS)]
     packet.compress = False
-
-
-def _index_structure(pdf: Any) -> None:
-    """Name tree of the elements that have an ID: cells name their headers by it (ISO 32000-1, 14.7.2)."""
-    import pydyf
-
-    marked = {
-        element["ID"].data: element.reference
-        for element in pdf.objects
-        if isinstance(element, pydyf.Dictionary) and element.get("Type") == "/StructElem" and "ID" in element
-    }
-    if not marked:
-        return
-    keys = sorted(marked)
-    leaf = pydyf.Dictionary(
-        {
-            "Limits": pydyf.Array([keys[0], keys[-1]]),
-            "Names": pydyf.Array([part for key in keys for part in (key, marked[key])]),
-        }
-    )
-    pdf.add_object(leaf)
-    tree = pydyf.Dictionary({"Kids": pydyf.Array([leaf.reference])})
-    pdf.add_object(tree)
-    pdf.objects[_number(pdf.catalog["StructTreeRoot"])]["IDTree"] = tree.reference
 
 
 def _pad_streams(pdf: Any) -> None:

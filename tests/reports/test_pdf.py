@@ -269,6 +269,50 @@ def test_an_image_without_a_text_is_an_error() -> None:
     assert made(document(f'<img src="{dot}" alt="A dot">'))
 
 
+def test_a_drawing_without_a_text_is_an_error() -> None:
+    with pytest.raises(
+        RenderError, match=r"^A figure has no text \(bar\); give its <svg> a <title>, or aria-hidden"
+    ):
+        made(document('<svg class="bar" width="9" height="9"><rect width="9" height="9"/></svg>'))
+
+
+DOT = '<svg aria-hidden="true" width="9" height="9"><rect width="9" height="9"/></svg>'
+MENDED = {
+    "decoration": f"<p>{DOT} text</p>",
+    "two decorations and a figure": f"<p>{DOT} text</p>{FIGURE}<p>{DOT} more</p>",
+    "divisions in a list": "<dl><div><dt>a</dt><dd>b</dd></div><div><dt>c</dt><dd>d</dd></div></dl>",
+    "table without rows": '<table><thead><tr><th scope="col">a</th></tr></thead><tbody>\n</tbody></table>',
+    "empty table": "<table><tbody></tbody></table><p>text</p>",
+}
+
+
+@pytest.mark.parametrize("body", MENDED.values(), ids=MENDED.keys())
+def test_structure_is_mended(body: str) -> None:
+    data = made(document(f"<h1>x</h1>{body}"))
+    for profile in ("3a", "ua1"):
+        assert check.profile_failures(data, profile) == []
+
+
+@pytest.mark.parametrize("body", [*MENDED.values()][:4], ids=[*MENDED][:4])
+def test_structure_needs_mending(body: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The negative control: without it, each of these fails PDF/UA."""
+    monkeypatch.setattr("reports.pdf.mend", lambda pdf: None)
+    assert check.profile_failures(made(document(f"<h1>x</h1>{body}")), "ua1")
+
+
+def test_decorations_are_artifacts_and_figures_stay(tmp_path: Path) -> None:
+    path = tmp_path / "mended.pdf"
+    path.write_bytes(made(document(f"<h1>x</h1>{MENDED['two decorations and a figure']}")))
+    assert check.structure(path).count("Figure") == 1
+    with pikepdf.open(path) as opened:
+        operators = [
+            (str(operator), str(operands[0]) if operands else "")
+            for operands, operator in pikepdf.parse_content_stream(opened.pages[0])
+        ]
+    assert operators.count(("BMC", "/Artifact")) >= 2
+    assert operators.count(("BDC", "/Figure")) == 1
+
+
 def test_a_date_that_is_none_is_an_error() -> None:
     with pytest.raises(
         RenderError, match=r"^Date '20 Nov' of the document is not an ISO 8601 date; write it as 2026"
