@@ -191,9 +191,8 @@ def documents(
     evidence: Evidence, *, formats: Sequence[str] | None = None, progress: Progress = silent
 ) -> dict[str, bytes]:
     """The evidence and its documents by file name; without ``formats``, those that it names itself."""
-    from reports.render import render
-
     from reports.evidence import to_bytes
+    from reports.render import render
 
     progress("rendering", 0, 1)
     rendered = render(evidence, formats or evidence.report.formats)
