@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from slices.arrays import numpy_of
 from slices.bands import band_of
 from slices.errors import LogError
 from slices.roles import Decision, DetectionColumns
@@ -23,6 +24,7 @@ from slices.text import numbers_of, texts_of
 
 MOST_VALUES = 1 << 16
 _INTEGER_SPAN = 1 << 16
+_UNKNOWN = -1
 
 
 class Vocabulary:
@@ -83,6 +85,8 @@ class TextCoder:
         self._table: NDArray[np.integer] = np.empty(0, np.int32)
         self._lowest = 0
         self._by_integer: NDArray[np.int32] | None = None
+        self._narrow: NDArray[np.integer] | None = None
+        self._unknown = 0
 
     def codes(self, arrays: Sequence[pa.Array]) -> NDArray[np.integer]:
         (values,) = arrays
@@ -106,9 +110,9 @@ class TextCoder:
         if indices.null_count:
             none = self.vocabulary.codes_of([None])[0]
             table = _narrowed(np.append(self._table, none), len(self.vocabulary))
-            places = indices.fill_null(len(dictionary)).to_numpy(zero_copy_only=False)
+            places = numpy_of(indices.fill_null(len(dictionary)))
             return np.asarray(table.take(places, mode="clip"))
-        return np.asarray(self._table.take(indices.to_numpy(), mode="clip"))
+        return np.asarray(self._table.take(numpy_of(indices), mode="clip"))
 
     def _translated(self, texts: Sequence[str | None]) -> NDArray[np.integer]:
         # A dictionary may name values that no row has; the roll-up drops values without rows.
@@ -124,19 +128,26 @@ class TextCoder:
         if high - low >= _INTEGER_SPAN:
             return None
         if self._by_integer is None or low < self._lowest or high - low >= len(self._by_integer):
-            table = np.full(high - low + 1, -1, np.int32)
+            table = np.full(high - low + 1, _UNKNOWN, np.int32)
             if self._by_integer is not None:
                 start = self._lowest - low
                 table[start : start + len(self._by_integer)] = self._by_integer
             self._by_integer, self._lowest = table, low
-        places = values.to_numpy() - low
-        codes = self._by_integer.take(places, mode="clip")
-        if codes.min() < 0:
-            new = np.unique(places[codes < 0])
+            self._narrow = None
+        numbers = numpy_of(values)
+        places = numbers - low if low else numbers
+        if self._narrow is None or (codes := self._narrow.take(places, mode="clip")).max() == self._unknown:
+            met = np.unique(places)
+            new = met[self._by_integer[met] == _UNKNOWN]
             texts = [None if str(v) in self._missing else str(v) for v in (new.astype(object) + low)]
             self._by_integer[new] = self.vocabulary.codes_of(texts)
-            codes = self._by_integer.take(places, mode="clip")
-        return _narrowed(codes, len(self.vocabulary))
+            # The largest code of the narrow table stands for values not met yet.
+            self._unknown = len(self.vocabulary)
+            self._narrow = _narrowed(
+                np.where(self._by_integer == _UNKNOWN, self._unknown, self._by_integer), self._unknown + 1
+            )
+            codes = self._narrow.take(places, mode="clip")
+        return codes
 
 
 class BandCoder:

@@ -26,12 +26,11 @@ from slices.rollup import (
     SetCounts,
     ValueTable,
     attribute_rows,
+    cell_counts,
     check_memory,
     overall_counts,
     raw_outcomes,
     roll_up,
-    size_of,
-    slice_counts,
     summary,
     value_table,
 )
@@ -183,28 +182,29 @@ class Counting:
         self, crossed: Mapping[tuple[str, ...], SetCounts]
     ) -> tuple[list[SliceCounts], tuple[Exclusion, ...]]:
         """The slices that are large enough, and those that are not."""
-        layout = self.meaning.layout
-        kept: list[SliceCounts] = []
-        small: list[Exclusion] = []
+        kept: list[tuple[int, str, SliceCounts]] = []
+        small: list[tuple[int, str, Exclusion]] = []
         large = {name: np.zeros(table.size, dtype=bool) for name, table in self.tables.items()}
         for crossing, counts in crossed.items():
-            cells = np.arange(len(counts.codes))
-            if len(crossing) > 1:
-                # A value below the minimum is listed once; its crossings are smaller still and not formed.
-                worthy = [large[name][counts.codes[:, place] + 1] for place, name in enumerate(crossing)]
-                cells = np.flatnonzero(np.logical_and.reduce(worthy))
-            present = counts.present(layout.width)
-            for cell in cells.tolist():
-                one = slice_counts(counts, cell, self.tables, present, layout)
-                if size_of(one) < self.minimum:
-                    small.append(Exclusion(TOO_SMALL, one.slice, size_of(one)))
-                    continue
-                kept.append(one)
+            for cells in cell_counts(counts, self.meaning.layout):
+                enough = cells.size >= self.minimum
+                worthy = np.ones(len(enough), dtype=bool)
                 if len(crossing) == 1:
-                    large[crossing[0]][counts.codes[cell, 0] + 1] = True
-        kept.sort(key=lambda one: (one.slice.order, one.slice.key))
-        small.sort(key=lambda exclusion: (exclusion.slice.order, exclusion.slice.key))
-        return kept, tuple(small)
+                    large[crossing[0]][cells.codes[enough, 0] + 1] = True
+                else:
+                    # A value below the minimum is listed once; its crossings are smaller still.
+                    for place, name in enumerate(crossing):
+                        worthy &= large[name][cells.codes[:, place] + 1]
+                for cell, key, slice_ in cells.slices(self.tables, np.flatnonzero(worthy)):
+                    if enough[cell]:
+                        kept.append((len(crossing), key, cells.counts_at(cell, slice_)))
+                    else:
+                        small.append(
+                            (len(crossing), key, Exclusion(TOO_SMALL, slice_, int(cells.size[cell])))
+                        )
+        kept.sort(key=lambda entry: entry[:2])
+        small.sort(key=lambda entry: entry[:2])
+        return [one for *_, one in kept], tuple(exclusion for *_, exclusion in small)
 
     def _paired(self, n: NDArray[np.int64]) -> Callable[[Slice], PairedCells] | None:
         """Joint outcomes of model and baseline, for logs that have one."""
@@ -220,11 +220,11 @@ class Counting:
             counts = self._roll_up(crossing, raw=True)
             present = counts.present(len(pairs)) @ flat
             for cell, codes in enumerate(counts.codes):
-                inside = counts.vector(cell, len(pairs)) @ flat
+                inside = counts.vectors(cell, cell + 1, len(pairs))[0] @ flat
                 outside = present - inside if (codes >= 0).all() else present
                 values = (
                     (name, None if code < 0 else self.tables[name].values[code])
-                    for name, code in zip(crossing, codes, strict=True)
+                    for name, code in zip(crossing, codes.tolist(), strict=True)
                 )
                 found[Slice(tuple(values))] = PairedCells(inside.reshape(shape), outside.reshape(shape))
         return found.__getitem__

@@ -260,7 +260,7 @@ class _Plan:
                     f"Attributes {', '.join(str(c + 1) for c in block)} have too many values to be crossed; "
                     "give bands, or fewer intersections."
                 )
-            self._counts.append(_Dense(block, size) if size <= DENSE_LIMIT else _Sparse(block))
+            self._counts.append(_Dense(block, size) if size <= DENSE_LIMIT else _Sparse(block, size))
 
     def holds(self, sizes: _Sizes) -> bool:
         return all(a <= b for a, b in zip(sizes.attributes, self.sizes.attributes, strict=True)) and all(
@@ -273,16 +273,15 @@ class _Plan:
         outcomes: Sequence[NDArray[np.integer]],
         n: NDArray[np.int64] | None,
     ) -> None:
-        outcome = outcomes[0].astype(np.int64)
+        outcome = outcomes[0].astype(_key_type(self._outcomes))
         for codes, size in zip(outcomes[1:], self.sizes.outcomes[1:], strict=True):
             outcome *= size
             outcome += codes
         for counts in self._counts:
-            key = (
-                np.zeros(len(outcome), np.int64)
-                if not counts.block
-                else attributes[counts.block[0]].astype(np.int64)
-            )
+            if not counts.block:
+                counts.add(outcome, n)
+                continue
+            key = attributes[counts.block[0]].astype(_key_type(counts.size))
             for column in counts.block[1:]:
                 key *= self.sizes.attributes[column]
                 key += attributes[column]
@@ -297,6 +296,11 @@ class _Plan:
             radix = [*(self.sizes.attributes[c] for c in counts.block), *self.sizes.outcomes]
             tables.append(RawTable(counts.block, digits(keys, radix), n))
         return tuple(tables)
+
+
+def _key_type(size: int) -> type[np.uint16] | type[np.int32] | type[np.int64]:
+    """The smallest type that holds every key: arithmetic on two bytes is four times as fast as on eight."""
+    return np.uint16 if size <= 1 << 16 else np.int32 if size <= 1 << 31 else np.int64
 
 
 @dataclass(slots=True)
@@ -327,6 +331,7 @@ class _Sparse:
     """Counts of a block of many cells: sorted keys of the occupied ones, merged as rows gather."""
 
     block: tuple[int, ...]
+    size: int
     _keys: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     _n: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     _waiting: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = field(default_factory=list)

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from slices.arrays import numpy_of
 from slices.engine import RowSink
 from slices.errors import LogError
 from slices.rows import text_dictionary
@@ -114,9 +115,9 @@ class IdCheck(RowSink):
         encoded = text_dictionary(values, column)
         prints = np.append(fingerprints(encoded.dictionary), np.uint64(0))
         listed = pc.is_in(encoded.dictionary, pa.array(sorted(self._missing), pa.string()))
-        gone = pc.or_(pc.is_null(encoded.dictionary), listed).to_numpy(zero_copy_only=False)
+        gone = numpy_of(pc.or_(pc.is_null(encoded.dictionary), listed))
         there = np.append(~gone, False)
-        places = encoded.indices.fill_null(len(encoded.dictionary)).to_numpy()
+        places = numpy_of(encoded.indices.fill_null(len(encoded.dictionary)))
         return prints[places], there[places]
 
 

@@ -7,7 +7,7 @@ depends on the order of rows, files or threads.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,7 @@ from slices.outcomes import Interpretation, Layout
 from slices.slicing import OVERALL, Slice
 
 _MOST_BYTES = 4 << 30
+_CHUNK_NUMBERS = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +63,13 @@ class SetCounts:
     outcome: NDArray[np.int32]
     n: NDArray[np.int64]
 
-    def vector(self, cell: int, width: int) -> NDArray[np.int64]:
-        """Outcome vector of a cell, shape (width,)."""
-        piece = slice(self.start[cell], self.start[cell + 1])
-        vector = np.zeros(width, np.int64)
-        vector[self.outcome[piece]] = self.n[piece]
-        return vector
+    def vectors(self, first: int, last: int, width: int) -> NDArray[np.int64]:
+        """Outcome vectors of the cells from ``first`` to before ``last``, shape (cells, width)."""
+        piece = slice(self.start[first], self.start[last])
+        vectors = np.zeros((last - first, width), np.int64)
+        cell = np.repeat(np.arange(last - first), np.diff(self.start[first : last + 1]))
+        vectors[cell, self.outcome[piece]] = self.n[piece]
+        return vectors
 
     def present(self, width: int) -> NDArray[np.int64]:
         """Outcome vector of all rows whose attributes are all present, shape (width,)."""
@@ -196,50 +198,98 @@ def _summed(
     return added(np.concatenate(keys), np.concatenate(n))
 
 
-def slice_counts(
-    crossing: SetCounts,
-    cell: int,
-    tables: Mapping[str, ValueTable],
-    present: NDArray[np.int64],
-    layout: Layout,
-) -> SliceCounts:
-    """One slice with its complement, as the statistics read it."""
-    codes = crossing.codes[cell]
-    values = tuple(
-        (name, None if code < 0 else tables[name].values[code])
-        for name, code in zip(crossing.names, codes, strict=True)
-    )
-    vector = crossing.vector(cell, layout.width)
-    inside_present = bool((codes >= 0).all())
-    return counts_of(Slice(values), vector, present - vector if inside_present else present, layout)
+@dataclass(frozen=True, slots=True)
+class CellCounts:
+    """Some cells of a crossing, taken apart for all of them at once.
+
+    Attributes
+    ----------
+    codes : int32 array, shape (cells, attributes)
+    inside, outside : int64 array, shape (cells, strata, outcomes of a stratum)
+    failed : int64 array, shape (cells, strata, 2)
+    unlabelled, n, size : int64 array, shape (cells,)
+        ``size``: rows that a slice is measured by: those with a label, or all where none has one.
+    """
+
+    names: tuple[str, ...]
+    codes: NDArray[np.int32]
+    inside: NDArray[np.int64]
+    outside: NDArray[np.int64]
+    failed: NDArray[np.int64]
+    unlabelled: NDArray[np.int64]
+    n: NDArray[np.int64]
+    size: NDArray[np.int64]
+
+    def slices(
+        self, tables: Mapping[str, ValueTable], cells: NDArray[np.intp]
+    ) -> Iterator[tuple[int, str, Slice]]:
+        """The slices that some cells are: the cell, the slice's canonical key, the slice."""
+        # The code -1 of a missing value picks the last.
+        pairs = [[(name, value) for value in (*tables[name].values, None)] for name in self.names]
+        keys = [[Slice((pair,)).key[1:-1] for pair in column] for column in pairs]
+        for cell, codes in zip(cells.tolist(), self.codes[cells].tolist(), strict=True):
+            key = ", ".join([column[code] for column, code in zip(keys, codes, strict=True)])
+            values = tuple([column[code] for column, code in zip(pairs, codes, strict=True)])
+            yield cell, f"{{{key}}}", Slice(values)
+
+    def counts_at(self, cell: int, slice_: Slice) -> SliceCounts:
+        """One slice with its complement, as the statistics read it."""
+        return SliceCounts(
+            slice=slice_,
+            inside=self.inside[cell],
+            outside=self.outside[cell],
+            failed=self.failed[cell],
+            unlabelled=int(self.unlabelled[cell]),
+            n=int(self.n[cell]),
+        )
+
+
+def cell_counts(crossing: SetCounts, layout: Layout) -> Iterator[CellCounts]:
+    """The occupied cells of a crossing, some thousands at a time."""
+    present = crossing.present(layout.width)
+    chunk = max(1, _CHUNK_NUMBERS // layout.width)
+    for first in range(0, len(crossing.codes), chunk):
+        last = min(first + chunk, len(crossing.codes))
+        codes = crossing.codes[first:last]
+        vectors = crossing.vectors(first, last, layout.width)
+        # A slice of missing values lies outside the rows whose attributes are all present.
+        outside = present - vectors * (codes >= 0).all(axis=1)[:, None]
+        yield _taken_apart(crossing.names, codes, vectors, outside, layout)
 
 
 def overall_counts(n: NDArray[np.int64], meaning: Interpretation) -> SliceCounts:
     """The whole log as a slice, from the rows of each raw outcome combination."""
     width = meaning.layout.width
-    vector = np.bincount(meaning.code, weights=n, minlength=width).astype(np.int64)
-    return counts_of(OVERALL, vector, np.zeros(width, np.int64), meaning.layout)
+    vector = np.bincount(meaning.code, weights=n, minlength=width).astype(np.int64)[None]
+    cells = _taken_apart((), np.empty((1, 0), np.int32), vector, np.zeros_like(vector), meaning.layout)
+    return cells.counts_at(0, OVERALL)
 
 
-def counts_of(
-    slice_: Slice, vector: NDArray[np.int64], outside: NDArray[np.int64], layout: Layout
-) -> SliceCounts:
-    """A slice's outcome vector, and its complement's, taken apart."""
-    shape = (layout.strata, layout.cells)
-    return SliceCounts(
-        slice=slice_,
-        inside=vector[: layout.counted].reshape(shape),
-        outside=outside[: layout.counted].reshape(shape).copy(),
-        failed=vector[layout.failed].reshape(layout.strata, 2),
-        unlabelled=int(vector[layout.unlabelled].sum()),
-        n=int(vector[layout.images] or vector[: layout.counted].sum()),
+def _taken_apart(
+    names: tuple[str, ...],
+    codes: NDArray[np.int32],
+    vectors: NDArray[np.int64],
+    outside: NDArray[np.int64],
+    layout: Layout,
+) -> CellCounts:
+    shape = (len(vectors), layout.strata, layout.cells)
+    inside = vectors[:, : layout.counted]
+    failed = vectors[:, layout.failed]
+    unlabelled = vectors[:, layout.unlabelled].sum(axis=1)
+    images = vectors[:, layout.images]
+    # In a detection log the images are the rows; elsewhere there are none and outcomes are rows.
+    n = np.where(images > 0, images, inside.sum(axis=1))
+    labelled = n + failed.sum(axis=1)
+    return CellCounts(
+        names=names,
+        codes=codes,
+        inside=np.ascontiguousarray(inside).reshape(shape),
+        outside=np.ascontiguousarray(outside[:, : layout.counted]).reshape(shape),
+        failed=np.ascontiguousarray(failed).reshape(len(vectors), layout.strata, 2),
+        unlabelled=unlabelled,
+        n=n,
+        size=np.where(labelled > 0, labelled, unlabelled),
     )
-
-
-def size_of(counts: SliceCounts) -> int:
-    """Rows that a slice is measured by: those with a label, or all where none has one."""
-    labelled = counts.n + int(counts.failed.sum())
-    return labelled or counts.unlabelled
 
 
 def check_memory(slices: int, layout: Layout) -> None:

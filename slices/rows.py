@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from slices.arrays import numpy_of
 from slices.engine import RowSink
 from slices.rollup import ValueTable
 from slices.text import is_text, numbers_of, texts_of
@@ -203,11 +204,11 @@ def _identities(batches: Sequence[_Batch], role: str, missing: Sequence[str]) ->
     whole = pa.chunked_array([b.names[role] for b in batches]).combine_chunks()
     dictionary = whole.dictionary
     rank = np.empty(len(dictionary) + 1, np.int64)
-    rank[pc.sort_indices(dictionary).to_numpy()] = np.arange(len(dictionary))
-    gone = pc.or_kleene(pc.is_null(dictionary), pc.is_in(dictionary, pa.array(list(missing), pa.string())))
-    rank[:-1][gone.to_numpy(zero_copy_only=False)] = -1
+    rank[numpy_of(pc.sort_indices(dictionary))] = np.arange(len(dictionary))
+    gone = pc.or_(pc.is_null(dictionary), pc.is_in(dictionary, pa.array(list(missing), pa.string())))
+    rank[:-1][numpy_of(gone)] = -1
     rank[-1] = -1
-    codes = rank[whole.indices.fill_null(len(dictionary)).to_numpy()]
+    codes = rank[numpy_of(whole.indices.fill_null(len(dictionary)))]
     nobody = codes < 0
     codes[nobody] = -1 - np.arange(int(nobody.sum()))
     return _tiled(batches, codes)

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from slices.arrays import numpy_of
 from slices.errors import LogError
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
@@ -57,8 +58,8 @@ def texts_of(values: pa.Array, column: str) -> list[str | None]:
         return [None if v is None or v != v else repr(v) for v in values.to_pylist()]
     if pa.types.is_floating(kind):
         # str() of a NumPy float32 is shortest in single precision: 0.1, not 0.10000000149011612.
-        numbers = values.to_numpy(zero_copy_only=False)
-        return [None if v != v else str(v) for v in numbers]
+        single = np.float32 if pa.types.is_float32(kind) else np.float16
+        return [None if v is None or v != v else str(single(v)) for v in values.to_pylist()]
     if pa.types.is_date(kind) or pa.types.is_time(kind):
         return [None if v is None else v.isoformat() for v in values.to_pylist()]
     if pa.types.is_timestamp(kind):
@@ -134,14 +135,13 @@ def numbers_of(values: pa.Array, column: str, missing: Sequence[str]) -> NDArray
             if number is None:
                 raise NotANumberError(column, text)
             table[place] = number
-        indices = encoded.indices.fill_null(len(encoded.dictionary)).to_numpy(zero_copy_only=False)
-        return np.asarray(table[indices])
+        return np.asarray(table[numpy_of(encoded.indices.fill_null(len(encoded.dictionary)))])
     if pa.types.is_null(kind):
         return np.full(len(values), np.nan)
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
         first = next((t for t in texts_of(values, column) if t is not None), "")
         raise NotANumberError(column, first)
-    numbers = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    numbers = numpy_of(values.cast(pa.float64(), safe=False).fill_null(np.nan))
     sentinels = [number for number in map(number_of, missing) if number is not None]
     if sentinels:
         numbers = np.where(np.isin(numbers, sentinels), np.nan, numbers)
