@@ -1,0 +1,305 @@
+"""Bad input: each kind with its one line (what, where, found, fix)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from slices.errors import EmptyLogError, LogError
+from slices.images import read_images
+from slices.log import count_log
+from slices.roles import Attribute, Decision, DetectionColumns, LogSpec
+from slices.slicing import attribute_sets
+
+CSV = "label,prediction,score,sex,age,id,w\n1,1,0.9,F,30,a,1\n0,1,0.6,M,40,b,2\n0,0,0.1,F,50,c,1\n"
+
+
+def spec(folder: Path, path: str = "log.csv", **changed: object) -> LogSpec:
+    roles: dict[str, object] = {
+        "label": "label",
+        "decision": Decision(prediction="prediction"),
+        "attributes": (Attribute("sex", "demographic", "sex"),),
+        "positive": "1",
+    }
+    return LogSpec(path, folder, **{**roles, **changed})  # type: ignore[arg-type]
+
+
+def count(folder: Path, path: str = "log.csv", **changed: object) -> object:
+    return count_log(spec(folder, path, **changed), intersections=2, minimum=1)
+
+
+def log(folder: Path, text: str = CSV, name: str = "log.csv") -> Path:
+    (folder / name).write_text(text, encoding="utf-8")
+    return folder
+
+
+def truncated_parquet(folder: Path) -> object:
+    pq.write_table(pa.table({"label": ["1"] * 1000, "prediction": ["1"] * 1000}), folder / "log.parquet")
+    whole = (folder / "log.parquet").read_bytes()
+    (folder / "log.parquet").write_bytes(whole[: len(whole) // 2])
+    return count(folder, "log.parquet")
+
+
+def folder_without_files(folder: Path) -> object:
+    (folder / "empty").mkdir()
+    (folder / "empty" / "notes.md").write_text("nothing")
+    return count(folder, "empty")
+
+
+def mixed_folder(folder: Path) -> object:
+    (folder / "mixed").mkdir()
+    log(folder / "mixed")
+    log(folder / "mixed", "{}", "log.jsonl")
+    return count(folder, "mixed")
+
+
+def uneven_partitions(folder: Path) -> object:
+    for place in ("log/site=1", "log"):
+        (folder / place).mkdir(parents=True, exist_ok=True)
+        log(folder / place)
+    return count(folder, "log")
+
+
+def damaged_gzip(folder: Path) -> object:
+    (folder / "log.csv.gz").write_bytes(b"\x1f\x8b\x08\x00 not compressed")
+    return count(folder, "log.csv.gz")
+
+
+def listed_column(folder: Path) -> object:
+    table = pa.table({"label": ["1", "0"], "prediction": ["1", "0"], "sex": [["F"], ["M"]]})
+    pq.write_table(table, folder / "log.parquet")
+    return count(folder, "log.parquet")
+
+
+def many_values(folder: Path) -> object:
+    rows = 70_000
+    label = pa.array(np.arange(rows) % 2)
+    table = pa.table({"label": label, "prediction": label, "sex": pa.array([f"p{i}" for i in range(rows)])})
+    pq.write_table(table, folder / "log.parquet")
+    return count(folder, "log.parquet")
+
+
+def by_score(**parts: object) -> Decision:
+    return Decision(score="score", **parts)  # type: ignore[arg-type]
+
+
+CASES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "missing column": (
+        lambda f: count(log(f), attributes=(Attribute("tone", "other", "sexx"),)),
+        "Column 'sexx' (attribute 'tone') is not in log.csv; it has: age, id, label, prediction, score, "
+        "sex, w. Did you mean 'sex'?",
+    ),
+    "no file": (lambda f: count(f, "log.csv"), "Log 'log.csv' was not found in "),
+    "unknown ending": (
+        lambda f: count(log(f, name="log.xlsx"), "log.xlsx"),
+        "has the unknown ending '.xlsx'; known",
+    ),
+    "no match": (lambda f: count(f, "part-*.csv"), "No file matches 'part-*.csv'; check the pattern"),
+    "database": (lambda f: count(f, "postgresql://x/y"), "is an address; this version reads logs from files"),
+    "folder without files": (
+        folder_without_files,
+        "Folder 'empty' holds no file of a known format (.parquet,",
+    ),
+    "mixed formats": (
+        mixed_folder,
+        "'mixed' mixes CSV and JSON Lines files; keep one format or give a glob.",
+    ),
+    "uneven partitions": (uneven_partitions, "'log' has files at different depths of key=value folders"),
+    "truncated Parquet": (truncated_parquet, "log.parquet cannot be read as Parquet: "),
+    "damaged gzip": (damaged_gzip, "log.csv.gz cannot be read as CSV: "),
+    "not UTF-8": (
+        lambda f: ((f / "log.csv").write_bytes(CSV.replace("F", "\xe9").encode("latin-1")), count(f)),
+        "log.csv cannot be read as CSV: ",
+    ),
+    "ragged CSV": (lambda f: count(log(f, CSV + "1,1\n")), "log.csv cannot be read as CSV: CSV parse error"),
+    "header twice": (
+        lambda f: count(log(f, "label,prediction,sex,sex\n1,1,F,F\n")),
+        "Column 'sex' stands twice in the header of log.csv; rename one.",
+    ),
+    "empty file": (lambda f: count(log(f, "")), "log.csv cannot be read as CSV: Empty CSV file."),
+    "empty log": (lambda f: count(log(f, "label,prediction,sex\n")), "Log 'log.csv' has no rows"),
+    "not JSON": (
+        lambda f: count(log(f, '{"label": 1}\n{nope\n', "log.jsonl"), "log.jsonl"),
+        "Line 2 of log.jsonl is not JSON (",
+    ),
+    "not an object": (
+        lambda f: count(log(f, "[1]\n", "log.jsonl"), "log.jsonl"),
+        "Line 1 of log.jsonl is not a JSON",
+    ),
+    "nested JSON": (
+        lambda f: count(log(f, '{"label": 1, "prediction": [1], "sex": "F"}\n', "log.jsonl"), "log.jsonl"),
+        "Record 1 of log.jsonl holds a list in 'prediction'; a role needs text, numbers or booleans",
+    ),
+    "list column": (listed_column, "Column 'sex' is of type list<"),
+    "an identifier as attribute": (
+        many_values,
+        "Column 'sex' has more than 65,536 distinct values; give bands",
+    ),
+    "all labels missing": (
+        lambda f: count(log(f, "label,prediction,sex\n,1,F\n,0,M\n")),
+        "Log 'log.csv': all 2 rows are excluded, since column 'label' (label) is missing in each.",
+    ),
+    "nothing can be counted": (
+        lambda f: count(log(f, "label,prediction,sex\n1,,F\n0,,M\n,1,M\n")),
+        "Log 'log.csv': none of its 3 rows can be counted (1 without a label, 2 without a prediction).",
+    ),
+    "label is neither class": (
+        lambda f: count(log(f, CSV + "maybe,0,0,F,3,d,1\n")),
+        "Column 'label' holds 'maybe', which is neither class; found: '1', '0', 'maybe' "
+        "(first in row 4 of log.csv). Mend the value, or list it as missing.",
+    ),
+    "prediction is neither class": (
+        lambda f: count(log(f, CSV + "1,2,0,F,3,d,1\n")),
+        "Column 'prediction' holds '2', which is neither class; found: '1', '0', '2' "
+        "(first in row 4 of log.csv)",
+    ),
+    "positive occurs nowhere": (
+        lambda f: count(log(f), positive="yes"),
+        "The positive class 'yes' occurs nowhere in column 'label' (label); found: '0', '1'. "
+        "Set positive to one",
+    ),
+    "one class": (
+        lambda f: count(log(f, "label,prediction,sex\ncat,cat,F\n"), positive=None),
+        "Column 'label' (label) has one class only, 'cat'; a multi-class log needs two or more.",
+    ),
+    "no label role": (lambda f: count(log(f), label=None), "The log has no label column; set label"),
+    "no prediction role": (
+        lambda f: count(log(f), decision=Decision()),
+        "exactly one of prediction, score and scores",
+    ),
+    "two prediction roles": (
+        lambda f: count(
+            log(f), decision=Decision(prediction="prediction", score="score", threshold=0.5, tie=">")
+        ),
+        "The prediction needs exactly one of prediction, score and scores; found prediction and score.",
+    ),
+    "score without threshold": (
+        lambda f: count(log(f), decision=by_score()),
+        "Score 'score' has no threshold and tie; state threshold and tie ('>=' or '>')",
+    ),
+    "score without tie": (
+        lambda f: count(log(f), decision=by_score(threshold=0.5)),
+        "Score 'score' has no tie; state",
+    ),
+    "score of text": (
+        lambda f: count(log(f, CSV.replace("0.6", "high")), decision=by_score(threshold=0.5, tie=">")),
+        "Column 'score' holds 'high', which is not a number (first in row 2 of log.csv).",
+    ),
+    "scores of one class": (
+        lambda f: count(log(f), positive=None, decision=Decision(scores={"a": "score"})),
+        "scores names fewer than two classes",
+    ),
+    "scores in a binary log": (
+        lambda f: count(log(f), decision=Decision(scores={"0": "score", "1": "age"})),
+        "scores (one score column a class) is for multi-class logs; leave out positive and class.",
+    ),
+    "banded text": (
+        lambda f: count(
+            log(f, CSV.replace("40", "old")), attributes=(Attribute("age", "other", "age", (18.0,)),)
+        ),
+        "Column 'age' holds 'old', which is not a number (first in row 2 of log.csv).",
+    ),
+    "bands not ascending": (
+        lambda f: count(log(f), attributes=(Attribute("age", "other", "age", (40, 18)),)),
+        "The bands of attribute 'age' are [40, 18]; give ascending cut points.",
+    ),
+    "attribute twice": (
+        lambda f: count(
+            log(f), attributes=(Attribute("sex", "other", "sex"), Attribute("sex", "other", "age"))
+        ),
+        "Attribute 'sex' is named twice; give each a name of its own.",
+    ),
+    "doubled id": (
+        lambda f: count(log(f, CSV + "1,1,1,F,3,b,1\n"), id="id"),
+        "Column 'id' (id) holds 'b' 2 times (row 2 of log.csv and row 4 of log.csv); "
+        "1 ids occur more than once.",
+    ),
+    "doubled id within a class": (
+        lambda f: count(log(f, CSV + "1,1,1,F,3,b,1\n1,1,1,M,3,b,1\n"), id="id", klass="sex", attributes=()),
+        "Column 'id' (id) holds 'b' 2 times for class 'M' (row 2 of log.csv and row 5 of log.csv)",
+    ),
+    "no class named": (
+        lambda f: count(log(f, "label,prediction,sex\n1,1,\n0,0,\n"), klass="sex", attributes=()),
+        "Column 'sex' (class) names no class in any row; fill it in.",
+    ),
+    "negative weight": (
+        lambda f: count(log(f, CSV.replace(",2\n", ",-2\n")), weight="w"),
+        "Column 'w' (weight) holds -2; weights are finite and not negative.",
+    ),
+    "weight of text": (
+        lambda f: count(log(f, CSV.replace(",2\n", ",two\n")), weight="w"),
+        "Column 'w' holds 'two', which is not a number (first in row 2 of log.csv).",
+    ),
+    "half an object": (
+        lambda f: count(
+            log(f, "tp,fp,fn\n1,0,0.5\n"),
+            label=None,
+            decision=Decision(),
+            positive=None,
+            attributes=(),
+            detection=DetectionColumns("tp", "fp", "fn"),
+        ),
+        "Column 'fn' (counts of an image) holds 0.5; give whole numbers from 0 on.",
+    ),
+    "detection with labels": (
+        lambda f: count(log(f), detection=DetectionColumns("tp", "fp", "fn")),
+        "A detection log counts tp, fp and fn in each image; leave out label and prediction.",
+    ),
+    "no image": (
+        lambda f: read_images(spec(log(f, "label,prediction,sex,file\n1,1,F,\n")), "file"),
+        "Column 'file' (image column) names no file in any row; fill it in.",
+    ),
+    "order below one": (
+        lambda f: attribute_sets(["a"], 0),
+        "intersections is 0; give 1 (none), 2 (pairs), 3,",
+    ),
+    "crossing of an unknown attribute": (
+        lambda f: attribute_sets(["sex", "age"], (("sex", "agee"),)),
+        "Intersection ['sex', 'agee'] names 'agee', which is no attribute; they are: age, sex. "
+        "Did you mean 'age'?",
+    ),
+    "crossing with itself": (
+        lambda f: attribute_sets(["sex"], (("sex", "sex"),)),
+        "Intersection ['sex', 'sex'] names an attribute twice.",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_bad_input_is_one_line(name: str, tmp_path: Path) -> None:
+    act, expected = CASES[name]
+    with pytest.raises(LogError) as told:
+        act(tmp_path)
+    message = str(told.value)
+    assert expected in message
+    assert "\n" not in message
+    assert str(tmp_path) not in message
+
+
+@pytest.mark.parametrize("name", ["empty log", "all labels missing", "nothing can be counted"])
+def test_nothing_to_count_is_an_error_of_its_own(name: str, tmp_path: Path) -> None:
+    with pytest.raises(EmptyLogError):
+        CASES[name][0](tmp_path)
+
+
+def test_a_table_not_counted_together_is_refused(tmp_path: Path) -> None:
+    counted = count_log(spec(log(tmp_path)), intersections=1, minimum=1)
+    assert counted.joint is not None
+    with pytest.raises(LogError, match="age x sex was not counted together; counted are: sex"):
+        counted.joint(("sex", "age"))
+
+
+def test_row_numbers_are_those_of_the_file_and_not_of_the_batch(tmp_path: Path) -> None:
+    rows = [{"label": i % 2, "prediction": "x" if i == 150 else 1, "sex": "F"} for i in range(200)]
+    log(tmp_path, "".join(json.dumps(r) + "\n" for r in rows), "log.jsonl")
+    table = pa.table({k: [str(r[k]) for r in rows] for k in rows[0]})
+    pq.write_table(table, tmp_path / "log.parquet", row_group_size=64)
+    for name in ("log.jsonl", "log.parquet"):
+        with pytest.raises(LogError, match=f"row 151 of {name}"):
+            count(tmp_path, name)
