@@ -47,7 +47,7 @@ MISSING_EXPOSURE = 0.06
 
 
 def digits_cnn() -> nn.Module:
-    """The demo's network, untrained: three convolution blocks and a linear head with two logits."""
+    """The demo's network, untrained: three convolution blocks, a hidden layer, a head with two logits."""
     from torch import nn
 
     def block(inward: int, outward: int) -> nn.Module:
@@ -59,7 +59,8 @@ def digits_cnn() -> nn.Module:
             block2=block(8, 16),
             block3=block(16, 32),
             flat=nn.Flatten(),
-            head=nn.Linear(32 * 4 * 4, len(CLASSES)),
+            hidden=nn.Sequential(nn.Linear(32 * 4 * 4, 32), nn.ReLU()),
+            head=nn.Linear(32, len(CLASSES)),
         )
     )
 
@@ -296,7 +297,7 @@ seed = @SEED@
 [[policy.rules]]
 id = "accuracy-floor"            # the only figure that many reports give
 metric = "accuracy"
-at_least = 0.75
+at_least = 0.80
 overall = true
 
 [[policy.rules]]

@@ -111,7 +111,7 @@ def plan_taps(
     sizes: dict[str, int] = {}
     for layer in seen2:
         small, large = seen2[layer], seen3[layer]
-        axes[layer] = _image_axis(layer, small, large)
+        axes[layer] = image_axis(layer, small, large)
         shapes[layer] = (*small[: axes[layer]], *small[axes[layer] + 1 :])
         sizes[layer] = _pooled_size(layer, shapes[layer], pooling)
     logits = select_logits(answer, output)
@@ -150,7 +150,7 @@ def activations(
 
     def hook_for(layer: str) -> Callable[..., object]:
         def hook(_module: nn.Module, _inputs: object, out: object) -> None:
-            tensor, _ = _split_output(out, layer)
+            tensor, _ = split_output(out, layer)
             # A copy is needed: the next operation may write in place.
             read[layer] = pool(tensor.detach(), plan.axes[layer], pooling).to("cpu", copy=True)
             if len(read) == len(modules):
@@ -158,9 +158,9 @@ def activations(
 
         return hook
 
-    with torch.no_grad(), _hooked(modules, hook_for), _exact():
+    with torch.no_grad(), hooked(modules, hook_for), exact_arithmetic():
         try:
-            module(batch.to(_device(module)))
+            module(batch.to(device_of(module)))
         except _DeepestReachedError:
             pass
         else:
@@ -218,7 +218,7 @@ def tap(
 
     def hook_for(layer: str) -> Callable[..., object]:
         def hook(_module: nn.Module, _inputs: object, out: object) -> object:
-            tensor, replace = _split_output(out, layer)
+            tensor, replace = split_output(out, layer)
             # The graph starts here, unless a shallower layer has already started it.
             nodes[layer] = tensor if tensor.requires_grad else tensor.detach().requires_grad_(True)
             # What flows on is a copy, so that an operation in place changes neither node nor leaf.
@@ -226,9 +226,9 @@ def tap(
 
         return hook
 
-    with torch.enable_grad(), _hooked(modules, hook_for), _exact():
+    with torch.enable_grad(), hooked(modules, hook_for), exact_arithmetic():
         # The copies keep the tapped values intact through operations in place further on.
-        answer = module(batch.detach().to(_device(module)))
+        answer = module(batch.detach().to(device_of(module)))
         logits = select_logits(answer, plan.output)
         _check_logits(logits, images=len(batch), classes=plan.classes)
         missing = [layer for layer in layers if layer not in nodes]
@@ -393,7 +393,7 @@ def _pooled_size(layer: str, shape: tuple[int, ...], pooling: Pooling) -> int:
     return size
 
 
-def _image_axis(layer: str, small: tuple[int, ...], large: tuple[int, ...]) -> int:
+def image_axis(layer: str, small: tuple[int, ...], large: tuple[int, ...]) -> int:
     changed = [axis for axis in range(min(len(small), len(large))) if small[axis] != large[axis]]
     if len(small) == len(large) and len(changed) == 1 and (small[changed[0]], large[changed[0]]) == (2, 3):
         return changed[0]
@@ -413,13 +413,13 @@ def _trial(
     def hook_for(layer: str) -> Callable[..., object]:
         def hook(_module: nn.Module, _inputs: object, out: object) -> None:
             runs[layer] += 1
-            shapes[layer] = tuple(_split_output(out, layer)[0].shape)
+            shapes[layer] = tuple(split_output(out, layer)[0].shape)
 
         return hook
 
-    with torch.no_grad(), _hooked(modules, hook_for), _exact():
+    with torch.no_grad(), hooked(modules, hook_for), exact_arithmetic():
         try:
-            answer = module(batch.to(_device(module)))
+            answer = module(batch.to(device_of(module)))
         except ModelError:
             raise
         except Exception as error:  # whatever the model raises on an input that it cannot take
@@ -467,7 +467,7 @@ def _check_logits(logits: Tensor, *, images: int, classes: int | None) -> int:
     return found
 
 
-def _split_output(out: object, layer: str) -> tuple[Tensor, Replace]:
+def split_output(out: object, layer: str) -> tuple[Tensor, Replace]:
     """The first floating-point tensor in a layer's output, and how to put another in its place."""
     if isinstance(out, Tensor):
         if not out.is_floating_point():
@@ -508,7 +508,7 @@ def _replacing(out: object, key: object) -> Replace:
 
 
 @contextmanager
-def _hooked(
+def hooked(
     modules: Mapping[str, nn.Module], hook_for: Callable[[str], Callable[..., object]]
 ) -> Iterator[None]:
     """Forward hooks as a scope: none is left behind, whatever happens."""
@@ -522,7 +522,7 @@ def _hooked(
 
 
 @contextmanager
-def _exact() -> Iterator[None]:
+def exact_arithmetic() -> Iterator[None]:
     """The settings under which both passes give the same numbers.
 
     The fast path of nn.TransformerEncoder and nn.MultiheadAttention skips their sub-modules (and their
@@ -544,7 +544,7 @@ def _exact() -> Iterator[None]:
         yield
 
 
-def _device(module: nn.Module) -> torch.device:
+def device_of(module: nn.Module) -> torch.device:
     for tensor in (*module.parameters(), *module.buffers()):
         return tensor.device
     return torch.device("cpu")

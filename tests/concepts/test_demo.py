@@ -55,7 +55,7 @@ def test_the_planted_failure_comes_out(demo: Path) -> None:
     found = rates(demo)
     assert found["A"][0] < 0.65, "scanner A, without the mark, must lose loops"
     assert found["B"][0] > 0.9
-    assert found["B"][1] > 0.2, "scanner B, with the mark, must raise false alarms"
+    assert found["B"][1] > 0.15, "scanner B, with the mark, must raise false alarms"
     assert found["A"][1] < 0.05
 
 
