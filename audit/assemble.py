@@ -205,7 +205,17 @@ def _concept(result: ConceptResult) -> documents.ConceptRecord:
         verdict=result.verdict,
         undefined=result.undefined,
         null_effects=list(result.null_effects),
+        rest_effect=result.rest_effect,
+        difference=_difference(result),
+        difference_p_value=result.difference_p_value,
+        difference_p_adjusted=result.difference_p_adjusted,
     )
+
+
+def _difference(result: ConceptResult) -> documents.Limits | None:
+    if not result.slice:
+        return None
+    return documents.Limits(value=result.difference, low=result.difference_low, high=result.difference_high)
 
 
 def _concept_method(stage: ConceptStage | None) -> documents.ConceptMethod | None:
@@ -217,10 +227,13 @@ def _concept_method(stage: ConceptStage | None) -> documents.ConceptMethod | Non
         pseudo_concepts=stage.pseudo_concepts,
         layers=dict(stage.layers),
         sets=[
-            documents.ConceptSet(name=item.name, source=item.source, images=item.images, sha256=item.sha256)
+            documents.ConceptSet(
+                name=item.name, source=item.source, images=item.images, sha256=item.sha256, used=item.used
+            )
             for item in stage.sets
         ],
         entanglement={layer: [list(row) for row in matrix] for layer, matrix in stage.entanglement.items()},
+        notes=list(stage.notes),
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audit.config import load
-from audit.output import check_target, staged, write_documents
+from audit.output import check_target, staged, write_documents, write_manifest
 from audit.progress import Progress, silent
 from audit.run import documents, gather
 
@@ -30,6 +30,7 @@ def run_demo(out: Path, *, progress: Progress = silent) -> Evidence:
     with staged(out) as folder:
         loaded = load(build_demo(folder / EXAMPLE, seed=SEED, progress=progress))
         loaded = replace(loaded, command=f"xaudit run {EXAMPLE}/{loaded.name} --out DIR")
+        write_manifest(folder / EXAMPLE)
         evidence = gather(loaded, progress=progress)
         write_documents(folder, documents(evidence, progress=progress))
     return evidence

@@ -48,15 +48,23 @@ def check_target(target: Path) -> None:
 
 
 def _foreign(target: Path) -> str | None:
-    """The first entry below a folder that its manifest does not name, or None."""
-    names = _listed(target)
+    """The first file below a folder that no manifest names, or None."""
+    named: dict[Path, set[str]] = {}
     for path in sorted(target.rglob("*")):
-        name = path.relative_to(target).as_posix()
         if path.is_dir() and not path.is_symlink():
             continue
-        if name != MANIFEST and name not in names:
-            return name
+        folder = _sealed(path, target)
+        if folder not in named:
+            named[folder] = _listed(folder)
+        name = path.relative_to(folder).as_posix()
+        if name != MANIFEST and name not in named[folder]:
+            return path.relative_to(target).as_posix()
     return None
+
+
+def _sealed(path: Path, top: Path) -> Path:
+    """The folder whose manifest answers for a file: the nearest that has one, at most ``top``."""
+    return next(folder for folder in path.parents if folder == top or (folder / MANIFEST).is_file())
 
 
 def _listed(target: Path) -> set[str]:
@@ -87,7 +95,7 @@ def staged(target: Path) -> Iterator[Path]:
     try:
         yield folder
         try:
-            _write_manifest(folder)
+            write_manifest(folder)
             folder.chmod(0o777 & ~_umask())
             _replace(folder, target)
         except OSError as error:
@@ -114,15 +122,18 @@ def write_documents(folder: Path, documents: Mapping[str, bytes]) -> None:
 
 
 def hashes(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file below a folder, by name, the manifest left out."""
+    """SHA-256 of every file that a folder's own manifest answers for, by name."""
     return {
         name: sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and (name := path.relative_to(folder).as_posix()) != MANIFEST
+        if path.is_file()
+        and _sealed(path, folder) == folder
+        and (name := path.relative_to(folder).as_posix()) != MANIFEST
     }
 
 
-def _write_manifest(folder: Path) -> None:
+def write_manifest(folder: Path) -> None:
+    """Write a folder's manifest; files of a subfolder that has one of its own are left to that."""
     text = json.dumps(hashes(folder), indent=1, sort_keys=True, ensure_ascii=False)
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
 

@@ -162,7 +162,10 @@ def probe_concepts(
         read = read_images(replace(spec, attributes=spec.attributes + extra), concepts.image_column)
         images = LogImages(loaded.root / concepts.images, read.files, read.labels, read.attributes)
     _check_labels(loaded, counted)
+    from audit.layers import allow_factory
     from concepts.stage import run_concepts
+
+    allow_factory(loaded)
 
     names = concepts.slices or [summary.attribute.name for summary in counted.attributes]
     slices = [
@@ -195,6 +198,7 @@ def documents(
     from reports.render import render
 
     progress("rendering", 0, 1)
-    rendered = render(evidence, formats or evidence.report.formats)
+    # The tidy table is always there: it is what a notebook reads.
+    rendered = render(evidence, formats or list(dict.fromkeys([*evidence.report.formats, "parquet"])))
     progress("rendering", 1, 1)
     return {"evidence.json": to_bytes(evidence), **rendered}

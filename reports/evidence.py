@@ -202,6 +202,11 @@ class ConceptRecord(Part):
     verdict: Literal["drives", "opposes", "no_effect_shown", "not_learnt"]
     undefined: str | None
     null_effects: list[Finite] = []
+    # Records of a slice: its effect minus that of the class's other images. An association.
+    rest_effect: Number = None
+    difference: Limits | None = None
+    difference_p_value: Number = None
+    difference_p_adjusted: Number = None
 
 
 class ConceptSet(Part):
@@ -209,6 +214,7 @@ class ConceptSet(Part):
     source: str
     images: int
     sha256: str
+    used: int | None = None
 
 
 class ConceptMethod(Part):
@@ -220,6 +226,7 @@ class ConceptMethod(Part):
     layers: dict[str, str]
     sets: list[ConceptSet]
     entanglement: dict[str, list[list[Finite]]] = {}
+    notes: list[str] = []
 
 
 class CurvePoint(Part):
