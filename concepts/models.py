@@ -58,6 +58,9 @@ def load_model(spec: ModelSpec, *, device: str | None = None) -> LoadedModel:
     """
     import torch
 
+    chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if chosen.startswith("cuda") and not torch.cuda.is_available():
+        raise ModelError("Device 'cuda' was asked for, but torch finds no CUDA device; use device 'cpu'.")
     suffix = spec.weights.suffix.lower()
     content = _read_weights(spec.weights)
     sha256 = hashlib.sha256(content).hexdigest()
@@ -74,7 +77,7 @@ def load_model(spec: ModelSpec, *, device: str | None = None) -> LoadedModel:
                 f"[model] names a factory ({spec.factory}) beside {spec.weights.name}; "
                 "a .pt2 archive carries its own program: leave `factory` out."
             )
-        module = load_archive(content, name=str(spec.weights))
+        module = load_archive(content, name=str(spec.weights), device=chosen)
     else:
         if spec.factory is None:
             raise ModelError(
@@ -85,9 +88,6 @@ def load_model(spec: ModelSpec, *, device: str | None = None) -> LoadedModel:
         state = _read_state(content, spec.weights)
         module = build_module(spec.factory)
         fit_weights(module, state, name=str(spec.weights))
-    chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    if chosen.startswith("cuda") and not torch.cuda.is_available():
-        raise ModelError("Device 'cuda' was asked for, but torch finds no CUDA device; use device 'cpu'.")
     module = module.float().to(chosen)
     for part in module.modules():
         part.training = False  # as eval(), which exported programs refuse

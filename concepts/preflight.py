@@ -259,8 +259,10 @@ def _check_sample(content: bytes, name: str) -> None:
             )
 
 
-def load_archive(content: bytes, *, name: str) -> nn.Module:
+def load_archive(content: bytes, *, name: str, device: str = "cpu") -> nn.Module:
     """Check a .pt2 archive, then load it as a module with sub-modules (``torch.export.unflatten``).
+
+    ``device``: where the program is to run; devices are written into its operators' arguments too.
 
     Raises
     ------
@@ -270,15 +272,17 @@ def load_archive(content: bytes, *, name: str) -> nn.Module:
     checked = inspect_archive(content, name=name)
 
     import torch
+    from torch.export.passes import move_to_device_pass
 
     _count_sample_images(checked.sample, name)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch warns of its own deprecated calls
             program = torch.export.load(io.BytesIO(_write_archive(checked)))
-            module = torch.export.unflatten(program)
-        _check_loaded(program, name)
-        return module
+            _check_loaded(program, name)
+            if device != "cpu":
+                program = move_to_device_pass(program, device)
+            return torch.export.unflatten(program)
     except ModelError:
         raise
     except Exception as error:  # whatever a damaged but harmless archive makes torch raise

@@ -166,8 +166,12 @@ def _check_text(value: object, pattern: re.Pattern[str], what: str, *, optional:
 
 
 def _check_device(device: object, name: str) -> None:
-    if isinstance(device, dict) and device.get("type") not in ("cpu", "cuda"):
+    """A known device; and the CPU in its place, so that a program exported on a GPU loads anywhere."""
+    if not isinstance(device, dict):
+        return
+    if device.get("type") not in ("cpu", "cuda"):
         raise ModelError(f"{name} is for device {device.get('type')!r}; export it on the CPU.")
+    device.update({"type": "cpu", "index": None})
 
 
 def _module_stack(metadata: object, name: str) -> dict[str, str]:

@@ -488,6 +488,23 @@ def test_hooks_and_gradients_match_eager_mode(strict: bool, tmp_path: Path) -> N
             torch.testing.assert_close(found.gradients[layer], expected.gradients[layer])
 
 
+def test_a_program_exported_on_a_gpu_loads_on_the_cpu(plain: bytes) -> None:
+    def change(parsed: dict) -> None:
+        text = json.dumps(parsed).replace('"type": "cpu", "index": null', '"type": "cuda", "index": 0')
+        parsed.update(json.loads(text))
+
+    content = edited(edited(edited(plain, PROGRAM, change), WEIGHTS, change), CONSTANTS, change)
+    assert content.count(b'"cuda"') > 10
+    eager, module = Net().eval(), load_archive(content, name="m")
+    torch.testing.assert_close(module(images(3)), eager(images(3)))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
+def test_a_program_runs_on_the_gpu(plain: bytes) -> None:
+    module = load_archive(plain, name="m", device="cuda")
+    torch.testing.assert_close(module(images(3).cuda()).cpu(), Net().eval()(images(3)), rtol=1e-4, atol=1e-5)
+
+
 def test_a_transformer_with_two_outputs_matches_eager_mode() -> None:
     eager, layers = Attention().eval().requires_grad_(False), ("encoder.layers.0", "encoder.layers.1.linear1")
     fast = torch.backends.mha.get_fastpath_enabled()
