@@ -4,22 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from reports.canvas import Axis, Limit, Point, axis_for
 from reports.crosswalk import answers
 from reports.evidence import AttributeData, ConceptRecord, Finding, ScoreCurve, SliceRecord
-from reports.figures import (
-    Axis,
-    Curve,
-    Heat,
-    HeatCell,
-    Limit,
-    Panel,
-    Point,
-    axis_for,
-    heat_columns,
-    side_note,
-)
+from reports.figures import Curve, Heat, HeatCell, Panel, heat_columns, side_note
 from reports.phrases import Phrases, barriers_of, estimate_of, slice_key, visible
 from reports.rounding import Scale
 from reports.sections import Figure, figure_of
@@ -40,15 +30,21 @@ class TableRow:
 
 
 @dataclass(frozen=True, slots=True)
-class DisparityRow:
-    """A group against everybody else."""
+class Gap:
+    """One metric of a group less that of everybody else."""
 
-    group: str
-    metric: str
     difference: str
     interval: str
     ratio: str
     p: str
+
+
+@dataclass(frozen=True, slots=True)
+class DisparityRow:
+    """A group against everybody else, one entry a metric (None: undefined)."""
+
+    group: str
+    gaps: tuple[Gap | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +58,9 @@ class AttributeChart:
     note: str
     metrics: tuple[str, ...]
     rows: tuple[TableRow, ...]
+    gap_metrics: tuple[str, ...]
     disparities: tuple[DisparityRow, ...]
+    gaps_left: bool
     show_clusters: bool
 
 
@@ -110,10 +108,12 @@ class ConceptRow:
 class Concepts:
     """What the model reacts to."""
 
-    method: str
+    method: tuple[str, ...]
     charts: tuple[ConceptChart, ...]
     rows: tuple[ConceptRow, ...]
     slices: tuple[ConceptRow, ...]
+    grids: tuple[HeatChart, ...]
+    joined: tuple[str, ...]
     unlearnt: tuple[str, ...]
     sets: tuple[tuple[str, str, str, str], ...]
     entangled: tuple[tuple[str, tuple[str, ...]], ...]
@@ -164,26 +164,7 @@ def attribute_chart(p: Phrases, attribute: AttributeData) -> AttributeChart | No
         )
     panels = tuple(panel(p, shown, metric) for metric in metrics)
     labels = tuple((row_label(p, r, attribute.name), p.t("attribute.cases", n=p.count(r.n))) for r in shown)
-    disparities = []
-    for record in every:
-        for d in record.disparities:
-            if d.difference.value is None:
-                continue
-            scale = p.scale(d.metric)
-            walls = gap_walls(p, record, d.metric, d.against)
-            points: Scale = "points" if scale == "percent" else "number"
-            disparities.append(
-                DisparityRow(
-                    group=row_label(p, record, attribute.name),
-                    metric=p.metric(d.metric),
-                    difference=p.number(d.difference.value, points, walls),
-                    interval=p.interval(d.difference.low, d.difference.high, points, walls),
-                    ratio=p.number(d.ratio.value, "number")
-                    if d.ratio.value is not None
-                    else p.t("number.none"),
-                    p=p.probability(d.p_adjusted),
-                )
-            )
+    gap_metrics, gaps_left = disparity_metrics(p, records)
     return AttributeChart(
         name=name,
         title=p.t("attribute.title", attribute=name, metrics=p.t.listed([p.metric(m) for m in metrics])),
@@ -200,9 +181,46 @@ def attribute_chart(p: Phrases, attribute: AttributeData) -> AttributeChart | No
             )
             for r in records
         ),
-        disparities=tuple(disparities),
+        gap_metrics=tuple(p.metric(m) for m in gap_metrics),
+        disparities=tuple(disparity_row(p, r, attribute.name, gap_metrics) for r in records)
+        if gap_metrics
+        else (),
+        gaps_left=gaps_left,
         show_clusters=p.cluster is not None,
     )
+
+
+ERRORS = ("recall", "fpr", "precision", "macro_recall", "macro_fpr", "macro_precision")
+MOST_GAPS = 4
+
+
+def disparity_metrics(p: Phrases, records: Sequence[SliceRecord]) -> tuple[list[str], bool]:
+    """Metrics whose gaps the body shows (the policy's, the error rates); whether others are left out."""
+    have = list(dict.fromkeys(d.metric for r in records for d in r.disparities if d.against == "complement"))
+    wanted = [m for m in dict.fromkeys([*p.policy_metrics, *ERRORS]) if m in have]
+    shown = (wanted or have)[:MOST_GAPS]
+    return shown, len(have) > len(shown)
+
+
+def disparity_row(p: Phrases, record: SliceRecord, attribute: str, metrics: Sequence[str]) -> DisparityRow:
+    found = {d.metric: d for d in record.disparities if d.against == "complement"}
+    gaps: list[Gap | None] = []
+    for metric in metrics:
+        d = found.get(metric)
+        if d is None or d.difference.value is None:
+            gaps.append(None)
+            continue
+        scale: Scale = "points" if p.scale(metric) == "percent" else "number"
+        walls = gap_walls(p, record, metric, d.against)
+        gaps.append(
+            Gap(
+                difference=p.number(d.difference.value, scale, walls),
+                interval=p.interval(d.difference.low, d.difference.high, scale, walls),
+                ratio=p.t("number.none") if d.ratio.value is None else p.number(d.ratio.value, "number"),
+                p=p.probability(d.p_adjusted),
+            )
+        )
+    return DisparityRow(row_label(p, record, attribute), tuple(gaps))
 
 
 def gap_walls(p: Phrases, record: SliceRecord, metric: str, against: str) -> tuple[float, ...]:
@@ -290,16 +308,13 @@ def heat_charts(p: Phrases) -> tuple[tuple[HeatChart, ...], int]:
                 )
             )
             crossings.setdefault(names, []).append(record)
-    wanted = []
+    wanted: list[tuple[bool, tuple[str, ...], str | None, str, list[SliceRecord]]] = []
     for names, records in crossings.items():
         classes = list(dict.fromkeys(r.klass for r in records))
-        klass = None if None in classes else classes[0]
-        chosen = [None] if None in classes else classes
-        for klass in chosen:
+        for klass in [None] if None in classes else classes:
             mine = [r for r in records if r.klass == klass]
-            judged = [m for m in p.policy_metrics if any(p.judged(r, m) for r in mine)]
-            metric = (judged or attribute_metrics(p, mine) or [""])[0]
-            if metric:
+            for metric in attribute_metrics(p, mine):
+                judged = any(p.judged(r, metric) for r in mine)
                 wanted.append((not judged, names, klass, metric, mine))
     wanted.sort(key=lambda item: item[0])  # crossings that a rule judges come first
     charts: list[HeatChart] = []
@@ -348,6 +363,13 @@ def class_charts(p: Phrases) -> tuple[tuple[HeatChart, ...], int]:
     return tuple(charts), left
 
 
+def place(p: Phrases, name: str, value: str | None) -> tuple[bool, int, str]:
+    """Where a value stands among its attribute's: in the log's order, the missing one last."""
+    attribute = next((a for a in p.evidence.data.attributes if a.name == name), None)
+    values = [v.value for v in attribute.values] if attribute else []
+    return value is None, values.index(value) if value in values else len(values), value or ""
+
+
 def grid_of(
     p: Phrases, names: tuple[str, ...], klass: str | None, metric: str, records: Sequence[SliceRecord]
 ) -> list[HeatChart] | None:
@@ -355,15 +377,10 @@ def grid_of(
     *down, across = names
     found = {(tuple(r.slice[n] for n in down), r.slice[across]): r for r in records}
 
-    def place(name: str, value: str | None) -> tuple[bool, int, str]:
-        attribute = next((a for a in p.evidence.data.attributes if a.name == name), None)
-        values = [v.value for v in attribute.values] if attribute else []
-        return value is None, values.index(value) if value in values else len(values), value or ""
-
     rows = sorted(
-        {key for key, _ in found}, key=lambda key: [place(n, v) for n, v in zip(down, key, strict=True)]
+        {key for key, _ in found}, key=lambda key: [place(p, n, v) for n, v in zip(down, key, strict=True)]
     )
-    columns = sorted({value for _, value in found}, key=lambda value: place(across, value))
+    columns = sorted({value for _, value in found}, key=lambda value: place(p, across, value))
     if len(rows) > len(columns) and len(down) == 1 and len(columns) <= 4 and len(rows) > MOST_GRID_ROWS:
         return None
     cells = [[cell_of(p, found.get((row, column)), metric) for column in columns] for row in rows]
@@ -382,6 +399,7 @@ def parts(
     """A grid cut into parts that fit the column; None where it has too many rows or parts to be read."""
     if len(rows) > MOST_GRID_ROWS:
         return None
+    cells = shaded(cells)
     grid = Heat(row_heading, column_heading, tuple(rows), tuple(columns), tuple(tuple(row) for row in cells))
     most = heat_columns(grid)
     count = -(-len(columns) // most)
@@ -401,6 +419,20 @@ def parts(
     return charts
 
 
+def shaded(cells: list[list[HeatCell | None]]) -> list[list[HeatCell | None]]:
+    """Shades from the lowest (0) to the highest (1) figure of this grid."""
+    found = [cell.shade for row in cells for cell in row if cell is not None and cell.shade is not None]
+    low, high = min(found, default=0.0), max(found, default=1.0)
+    span = (high - low) or 1.0
+
+    def again(cell: HeatCell | None) -> HeatCell | None:
+        if cell is None or cell.shade is None:
+            return cell
+        return replace(cell, shade=(cell.shade - low) / span)
+
+    return [[again(cell) for cell in row] for row in cells]
+
+
 def cell_of(p: Phrases, record: SliceRecord | None, metric: str) -> HeatCell | None:
     if record is None:
         return None
@@ -411,10 +443,8 @@ def cell_of(p: Phrases, record: SliceRecord | None, metric: str) -> HeatCell | N
     if estimate is None or estimate.value is None:
         return HeatCell(p.t("number.none"), None, outcome, p.t("heat.cell_undefined", group=group))
     figure = figure_of(p, record, metric)
-    low, high = p.bounds(metric) or (min(estimate.value, 0.0), max(estimate.value, 1.0))
     tip = p.t("heat.cell", group=group, value=figure.value, interval=figure.interval, n=figure.support)
-    shade = (estimate.value - low) / (high - low)
-    return HeatCell(figure.value, shade, outcome, tip, p.t("heat.count", n=figure.support))
+    return HeatCell(figure.value, estimate.value, outcome, tip, p.t("heat.count", n=figure.support))
 
 
 def concept_outcome(p: Phrases, record: ConceptRecord) -> Finding | None:
@@ -493,10 +523,12 @@ def concepts(p: Phrases) -> Concepts | None:
         if r.verdict == "not_learnt" and not r.slice
     ]
     return Concepts(
-        method=visible(method.method) if method else "",
+        method=tuple(visible(text) for text in (method.method, *method.notes)) if method else (),
         charts=tuple(charts),
         rows=tuple(concept_row(p, r) for r in records if not r.slice),
-        slices=tuple(concept_row(p, r) for r in records if r.slice),
+        slices=tuple(concept_row(p, r) for r in records if r.slice and r.verdict != "not_learnt"),
+        grids=concept_grids(p),
+        joined=joined(p),
         unlearnt=tuple(unlearnt),
         sets=tuple((visible(s.name), visible(s.source), p.count(s.images), s.sha256) for s in method.sets)
         if method
@@ -504,6 +536,98 @@ def concepts(p: Phrases) -> Concepts | None:
         entangled=tuple(entangled),
         several_classes=len({r.klass for r in records}) > 1,
     )
+
+
+def elsewhere(p: Phrases, record: ConceptRecord) -> int:
+    """1 where the effect is shown to be larger here than in the other images, -1 smaller, else 0."""
+    d, adjusted = record.difference, record.difference_p_adjusted
+    if d is None or d.value is None or adjusted is None or adjusted >= 1 - p.evidence.run.confidence:
+        return 0
+    return 1 if d.value > 0 else -1
+
+
+def concept_grids(p: Phrases) -> tuple[HeatChart, ...]:
+    """Concepts and layers down, an attribute's groups across; one grid an attribute (or crossing)."""
+    t = p.t
+    found = [
+        r
+        for r in p.evidence.results.concepts
+        if r.slice and r.effect.value is not None and r.verdict != "not_learnt"
+    ]
+    classes = {r.klass for r in found}
+    charts: list[HeatChart] = []
+    for names in dict.fromkeys(tuple(sorted(r.slice)) for r in found):
+        mine = sorted(
+            (r for r in found if tuple(sorted(r.slice)) == names),
+            key=lambda r: [place(p, name, value) for name, value in sorted(r.slice.items())],
+        )
+        key = "concepts.slices_class" if len(classes) > 1 else "concepts.slices_row"
+
+        def label(r: ConceptRecord, key: str = key) -> str:
+            return t(key, concept=visible(r.concept), klass=visible(r.klass), layer=visible(r.layer))
+
+        def across(r: ConceptRecord, names: tuple[str, ...] = names) -> str:
+            return t("group.joiner").join(p.value(r.slice[name]) for name in names)
+
+        rows = sorted(dict.fromkeys(map(label, mine)))
+        columns = list(dict.fromkeys(map(across, mine)))
+        by_place = {(label(r), across(r)): r for r in mine}
+        cells = [[concept_cell(p, by_place.get((row, column)), row) for column in columns] for row in rows]
+        heading = t("list.comma").join(visible(name) for name in names)
+        title = t("concepts.slices_title", attribute=heading)
+        charts += parts(p, title, t("concepts.concept"), heading, rows, columns, cells) or []
+    return tuple(charts)
+
+
+def concept_cell(p: Phrases, record: ConceptRecord | None, row: str) -> HeatCell | None:
+    if record is None or record.effect.value is None:
+        return None
+    e = record.effect
+    effect = p.number(e.value, "number")
+    key = {1: "concepts.more_here", -1: "concepts.less_here"}.get(elsewhere(p, record))
+    tip = p.t(
+        "concepts.slices_cell",
+        row=row,
+        group=p.group(record.slice),
+        effect=effect,
+        interval=p.interval(e.low, e.high, "number"),
+    )
+    return HeatCell(
+        p.t(key, effect=effect) if key else effect,
+        e.value,
+        None,
+        tip,
+        p.t("concepts.slices_images", n=p.count(record.images)),
+    )
+
+
+def joined(p: Phrases) -> tuple[str, ...]:
+    """For a group that fails a rule: the concepts that move its class there more than elsewhere."""
+    sentences = []
+    for finding in p.evidence.findings:
+        if finding.outcome != "fails" or finding.concept is not None or not finding.slice:
+            continue
+        for record in p.evidence.results.concepts:
+            same = slice_key(record.slice) == slice_key(finding.slice) and finding.klass in (
+                None,
+                record.klass,
+            )
+            d = record.difference
+            if same and d is not None and elsewhere(p, record) == 1:
+                sentences.append(
+                    p.t(
+                        "concepts.joined",
+                        group=p.finding_group(finding),
+                        rule=p.rule_heading(finding),
+                        concept=visible(record.concept),
+                        klass=visible(record.klass),
+                        layer=p.t("group.layer", layer=visible(record.layer)),
+                        difference=p.number(d.value, "number", (0.0,)),
+                        interval=p.interval(d.low, d.high, "number"),
+                        p=p.probability(record.difference_p_adjusted),
+                    )
+                )
+    return tuple(sentences)
 
 
 def entangled_pairs(p: Phrases, names: Sequence[str], matrix: Sequence[Sequence[float]]) -> tuple[str, ...]:

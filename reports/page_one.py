@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from reports.canvas import NO_LIMIT, Axis, Limit, Point, axis_for, shorten, wrap
 from reports.evidence import Estimate, Finding, SliceRecord
-from reports.figures import NO_LIMIT, Axis, Limit, Point, axis_for, shorten, wrap
 from reports.palette import OUTCOMES
 from reports.phrases import UNDECIDED, Phrases, estimate_of, severity, side_of, slice_key, visible
 from reports.rounding import hashed
@@ -23,6 +23,7 @@ MARGINS = 40.0 + 48.0
 COLUMN = {"A4": 499.0, "Letter": 516.0}
 BODY = 8.5
 LEADING = 1.36
+FIT = 0.995  # of a width: rounding of the layout; kerning is off in print, so that advances add up
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +95,8 @@ class PageOne:
 
 
 def height(text: str, width: float, size: float = BODY, leading: float = LEADING) -> float:
-    """Points that a paragraph takes; a margin of 3% stands for kerning and rounding."""
-    return len(wrap(text, width * 0.97, size)) * size * leading if text else 0.0
+    """Points that a paragraph takes."""
+    return len(wrap(text, width * FIT, size)) * size * leading if text else 0.0
 
 
 def facts(p: Phrases, width: float) -> tuple[Fact, ...]:
@@ -231,7 +232,9 @@ def candidates(p: Phrases) -> tuple[str, list[Finding]]:
     if fails:
         return "fails_and_open" if undecided and len(fails) <= MOST_ROWS // 2 else "fails", fails
     if undecided:
-        return "open", undecided
+        near = ordered([f for f in p.evidence.findings if f.outcome == "meets"])
+        few = len(undecided) <= MOST_ROWS // 2 and near
+        return ("open_and_near", undecided + near) if few else ("open", undecided)
     return "near", ordered([f for f in p.evidence.findings if f.outcome == "meets"])
 
 
@@ -253,21 +256,20 @@ def build_blocks(p: Phrases, budget: float, width: float) -> tuple[str, tuple[Bl
         if len(kept) == MOST_ROWS:
             break
         name = shorten(p.finding_group(finding), room, 2, BODY)
-        cost = 5.9 + max(len(wrap(name, room * 0.97, BODY)) * BODY * 1.2, BODY * 1.2 + 8.6)
+        cost = 5.9 + max(len(wrap(name, room * FIT, BODY)) * BODY * 1.2, BODY * 1.2 + 8.6)
         if block_key(finding) not in heads:
             cost += 9.5 + 10.2 + height(p.rule_meaning(finding), width * 0.46, 7.5, 1.3)
         if cost > left:
-            break
+            if finding.outcome == "fails":
+                break  # no failure is passed over for a lesser one
+            continue
         left -= cost
         heads.add(block_key(finding))
         kept.append(finding)
     blocks = []
     for key in dict.fromkeys(block_key(finding) for finding in kept):
         rows = [f for f in kept if block_key(f) == key]
-        rows = [
-            *(f for f in ordered(rows) if f.outcome == "fails"),
-            *(f for f in ordered(rows) if f.outcome != "fails"),
-        ]
+        rows = sorted(ordered(rows), key=lambda f: ("fails", *UNDECIDED, "meets").index(f.outcome))
         limit = side_of(rows[0].kind, rows[0].limit)
         scale = axis(p, rows[0], [x for f in rows for x in (f.value, f.low, f.high)], limit)
         low, high = scale.ticks[0][1], scale.ticks[-1][1]
@@ -374,7 +376,7 @@ def unshown(p: Phrases) -> list[str]:
 
 
 def predates(p: Phrases) -> str:
-    """Whether the policy is older than the data: only a lock of this policy that had not seen the log shows it."""
+    """Whether the policy predates the data: only a lock of it that had not seen the log shows so."""
     lock, policy = p.evidence.policy.lock, p.evidence.policy
     if lock and lock.get("sha256") == policy.sha256 and lock.get("log") == "not_seen" and lock.get("date"):
         return p.t(
@@ -419,7 +421,7 @@ def build(p: Phrases) -> PageOne:
     lines = 0
     kept: list[str] = []
     for text in every:
-        lines += len(wrap(text, (width - 14) * 0.97, BODY))
+        lines += len(wrap(text, (width - 14) * FIT, BODY))
         if lines > 9:
             break
         kept.append(text)
@@ -448,6 +450,8 @@ def build(p: Phrases) -> PageOne:
         more.append(t("page1.more", count=failing))
     if undecided > 0:
         more.append(t("page1.open_more", count=undecided))
+    if any(row.note for block in blocks for row in block.lines):
+        more.append(t("page1.needed_means"))
     if any(row.group.endswith("…") for block in blocks for row in block.lines):
         more.append(t("page1.shortened"))
     return PageOne(

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from reports.canvas import Limit
 from reports.evidence import Estimate, Evidence, Finding, Rule, SliceRecord
-from reports.figures import Limit
 from reports.rounding import Scale, interval_text, limit_text, shown, whole
 from reports.strings import Catalogue
 
@@ -107,6 +107,8 @@ class Phrases:
 
     def finding_group(self, finding: Finding) -> str:
         """The group of a finding; for a concept, the concept, its class and layer."""
+        if finding.outcome == "not_tested":
+            return self.absent(finding)
         if finding.concept is None:
             return self.group(finding.slice, finding.klass)
         parts = [
@@ -117,6 +119,20 @@ class Phrases:
         if finding.slice:
             parts.append(self.group(finding.slice))
         return self.t("group.joiner").join(parts)
+
+    def absent(self, finding: Finding) -> str:
+        """What a rule names and the log lacks: a value where it is known, else the attributes of the rule."""
+        rule = self.rules.get(finding.rule)
+        named = {name: value for name, value in finding.slice.items() if value is not None}
+        if named or finding.concept is not None or rule is None:
+            return self.group(named, finding.klass)
+        lists = [rule.attributes, *rule.intersections]
+        known = {attribute.name for attribute in self.evidence.data.attributes}
+        names = dict.fromkeys(name for names in lists for name in names if name not in known)
+        parts = [visible(name) for name in (names or finding.slice)]
+        if finding.klass is not None:
+            parts.append(self.t("group.class", name=visible(finding.klass)))
+        return self.t("group.joiner").join(parts) or self.t("group.overall")
 
     def against(self, against: str | None) -> str:
         """The comparator of a gap or ratio in words."""
@@ -279,14 +295,10 @@ class Phrases:
         """One sentence: what the figure that the rule judges means here."""
         if finding.kind in ("missing_predictions", "concept"):
             return self.t(f"meaning.{finding.kind}")
-        meaning = self.meaning(finding.metric or "")
         if finding.kind in ("gap", "ratio"):
-            return self.t(
-                f"meaning.{finding.kind}",
-                against=self.against(finding.against),
-                meaning=self.sentence(finding.metric or "", meaning),
-            )
-        return self.sentence(finding.metric or "", meaning)
+            name, against = self.metric(finding.metric or ""), self.against(finding.against)
+            return self.t(f"meaning.{finding.kind}", name=name, against=against)
+        return self.sentence(finding.metric or "", self.meaning(finding.metric or ""))
 
     def sentence(self, metric: str, meaning: str) -> str:
         """``Recall is the share of …``; empty without a meaning."""
@@ -308,6 +320,13 @@ class Phrases:
 
     def why(self, finding: Finding) -> str:
         """One plain sentence: the evidence's own reason, else the numbers against the limit."""
+        told = (
+            finding.outcome in ("fails", "meets", "cannot_tell")
+            and finding.concept is None
+            and finding.value is not None
+        )
+        if told:
+            return ""  # value, limit and interval stand beside it
         if finding.reason:
             return visible(finding.reason)
         if finding.value is None or finding.limit is None or not self.t.has(f"finding.{finding.kind}"):

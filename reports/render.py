@@ -98,10 +98,10 @@ FORMATS: Mapping[str, Renderer] = {
     "pdf": pdf,
     "parquet": parquet,
     "csv": csv,
-    "model-card": model_card,
+    "model_card": model_card,
     "cyclonedx": cyclonedx,
     "junit": junit,
-    "in-toto": in_toto,
+    "intoto": in_toto,
     "svg": svg,
     "png": png,
 }

@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from reports.canvas import Point
 from reports.evidence import Estimate, Finding, SliceRecord
-from reports.figures import Point
 from reports.page_one import ordered
 from reports.palette import OUTCOMES
 from reports.phrases import Phrases, estimate_of, slice_key, visible

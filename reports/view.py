@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from reports import charts, sections
+from reports.canvas import shorten
 from reports.evidence import Evidence
 from reports.glyphs import code_point, missing
 from reports.page_one import PageOne
@@ -15,7 +16,8 @@ from reports.strings import Catalogue
 
 SECTIONS = (
     "use", "data", "method", "overall", "demographic", "acquisition", "other", "intersections", "classes",
-    "curves", "concepts", "findings", "limitations", "crosswalk", "signoff", "provenance", "annex", "glossary",
+    "curves", "concepts", "findings", "limitations", "crosswalk", "signoff", "provenance", "annex",
+    "glossary",
 )  # fmt: skip
 
 
@@ -95,7 +97,12 @@ def build(evidence: Evidence, catalogue: Catalogue, *, evidence_sha256: str, pap
     )
     report = Report(
         title=t("document.title", name=name, version=version),
-        footer=t("document.footer", name=name, version=version, hash=evidence_sha256[:12]),
+        footer=t(
+            "document.footer",
+            name=shorten(name, 150.0, 1, 7.0),
+            version=shorten(version, 50.0, 1, 7.0),
+            hash=evidence_sha256[:12],
+        ),
         cluster=visible(p.cluster or ""),
         level=p.level(run.confidence),
         page1=build_page_one(p),
