@@ -16,11 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from slices.arrays import numpy_of
+from slices.arrays import numpy_of, sorted_distinct
 from slices.bands import band_of
 from slices.errors import LogError
 from slices.roles import Decision, DetectionColumns
-from slices.text import numbers_of, texts_of
+from slices.text import like_column, numbers_of, texts_of
 
 MOST_VALUES = 1 << 16
 _INTEGER_SPAN = 1 << 16
@@ -137,7 +137,7 @@ class TextCoder:
         numbers = numpy_of(values)
         places = numbers - low if low else numbers
         if self._narrow is None or (codes := self._narrow.take(places, mode="clip")).max() == self._unknown:
-            met = np.unique(places)
+            met = sorted_distinct(places)
             new = met[self._by_integer[met] == _UNKNOWN]
             texts = [None if str(v) in self._missing else str(v) for v in (new.astype(object) + low)]
             self._by_integer[new] = self.vocabulary.codes_of(texts)
@@ -176,7 +176,7 @@ class BandCoder:
         present = numbers[~gone] if gone.any() else numbers
         if self.whole and not np.array_equal(np.floor(present), present):
             self.whole = False
-        codes = band_of(numbers, self._cuts)
+        codes = band_of(numbers, [like_column(cut, arrays[0].type) for cut in self._cuts])
         codes[gone] = self.none
         return _narrowed(codes, len(self.vocabulary))
 
@@ -195,9 +195,8 @@ class ThresholdCoder:
 
     def codes(self, arrays: Sequence[pa.Array]) -> NDArray[np.integer]:
         numbers = numbers_of(arrays[0], self.columns[0], self._missing)
-        codes = np.asarray(
-            numbers > self._threshold if self._over else numbers >= self._threshold, dtype=np.uint8
-        )
+        threshold = like_column(self._threshold, arrays[0].type)
+        codes = (numbers > threshold if self._over else numbers >= threshold).astype(np.uint8)
         codes[np.isnan(numbers)] = 2
         return codes
 
@@ -291,7 +290,7 @@ def text_column(column: str, missing: Sequence[str]) -> CoderMaker:
     return lambda: TextCoder(column, vocabulary, missing)
 
 
-def band_column(column: str, cuts: Sequence[float], missing: Sequence[str]) -> CoderMaker:
+def band_column(column: str, cuts: Sequence[float], missing: Sequence[str]) -> Callable[[], BandCoder]:
     """A maker of coders of one banded column; the values are ``band 0``, ``band 1``, ..., None."""
     vocabulary = Vocabulary(column, [*(f"band {place}" for place in range(len(cuts) + 1)), None])
     return lambda: BandCoder(column, vocabulary, cuts, missing)

@@ -34,7 +34,7 @@ from slices.rollup import (
     summary,
     value_table,
 )
-from slices.rows import RowCollector
+from slices.rows import IMAGE, RowCollector
 from slices.slicing import OVERALL, Slice
 from slices.sources import Source
 from slices.text import texts_of
@@ -160,8 +160,9 @@ class Counting:
         keys = joined(codes, radix)
         # Entries with the number 0 (an image without false positives) were never counted.
         places = np.minimum(np.searchsorted(known, keys), len(known) - 1)
-        outcome = self.meaning.code[places]
-        return np.where((known[places] == keys) & (outcome < self.meaning.layout.counted), outcome, -1)
+        outcome = np.where(known[places] == keys, self.meaning.code[places], self.meaning.layout.width)
+        counted = np.where(outcome < self.meaning.layout.counted, outcome, -1)
+        return np.where(outcome == self.meaning.layout.images, IMAGE, counted)
 
     def _bands(self, place: int) -> tuple[str, ...] | None:
         cuts = self.spec.attributes[place].bands

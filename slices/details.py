@@ -5,19 +5,61 @@ Clusters and their patterns, distinct images, sums of weights, scores.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from slices.arrays import sorted_distinct
 from slices.counts import FN, TP, ClusterPatterns, ScoreRows, SliceCounts, WeightedCells
 from slices.errors import LogError
 from slices.outcomes import Layout
-from slices.patterns import INSIDE, OUTSIDE, cluster_patterns, distinct_per_cell, sides
+from slices.patterns import (
+    INSIDE,
+    OUTSIDE,
+    CrossingPatterns,
+    cell_keys,
+    cluster_patterns,
+    crossing_patterns,
+    distinct_per_cell,
+    sides,
+)
 from slices.rollup import ValueTable
 from slices.rows import Rows
 from slices.slicing import Slice
+
+_MOST_BYTES = 256 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """Sums over the rows of each occupied cell of a crossing; one more place for empty cells."""
+
+    keys: NDArray[np.int64]
+    sizes: tuple[int, ...]
+    clusters: NDArray[np.int64] | None
+    units: NDArray[np.int64] | None
+    weights: NDArray[np.float64] | None
+    squares: NDArray[np.float64] | None
+
+    def place(self, codes: Sequence[int]) -> int:
+        """Place of a cell; the last one where no row of it is counted."""
+        wanted = 0
+        for code, size in zip(codes, self.sizes, strict=True):
+            wanted = wanted * size + code + 1
+        at = int(np.searchsorted(self.keys, wanted))
+        return at if at < len(self.keys) and self.keys[at] == wanted else len(self.keys)
+
+    def present(self, at: int) -> NDArray[np.bool_]:
+        """The cells other than one whose attributes are all present, shape (cells,)."""
+        rest, whole = self.keys, np.ones(len(self.keys), dtype=bool)
+        for size in reversed(self.sizes):
+            rest, code = np.divmod(rest, size)
+            whole &= code > 0
+        if at < len(whole):
+            whole[at] = False
+        return whole
 
 
 @dataclass(slots=True)
@@ -38,40 +80,50 @@ class Details:
     tables: Mapping[str, ValueTable]
     layout: Layout
     by_unit: bool
+    _prepared: dict[tuple[str, ...], CrossingPatterns | None] = field(default_factory=dict)
 
-    def completed(self, slices: list[SliceCounts]) -> list[SliceCounts]:
+    def completed(self, slices: Sequence[SliceCounts]) -> list[SliceCounts]:
         """The same slices with their clusters, distinct images and weights filled in."""
-        clusters = None if self.by_unit else self.rows.cluster
-        units = self.rows.unit
-        counted: dict[tuple[str, ...], tuple[dict[tuple[int, ...], int], dict[tuple[int, ...], int]]] = {}
+        crossings: dict[tuple[str, ...], _Cells] = {}
         done = []
         for one in slices:
             names = one.slice.attributes
-            if names not in counted:
-                sizes = [self.tables[name].size for name in names]
-                counted[names] = (
-                    {} if clusters is None else distinct_per_cell(self.rows, names, sizes, clusters),
-                    {} if units is None else distinct_per_cell(self.rows, names, sizes, units),
-                )
-            codes = self._codes(one.slice)
-            in_clusters, in_units = counted[names]
+            if names not in crossings:
+                crossings[names] = self._cells(names)
+            cells = crossings[names]
+            at = cells.place(self._codes(one.slice))
             done.append(
                 replace(
                     one,
-                    clusters=None if clusters is None else in_clusters.get(codes, 0),
-                    n=one.n if units is None else in_units.get(codes, 0),
-                    weighted=None
-                    if self.rows.weight is None
-                    else self._weighted(one.slice, self.rows.weight),
+                    clusters=None if cells.clusters is None else int(cells.clusters[at]),
+                    n=one.n if cells.units is None else int(cells.units[at]),
+                    weighted=None if cells.weights is None else self._weighted(one, cells, at),
                 )
             )
         return done
 
     def patterns(self, slice_: Slice, against: Slice | None = None) -> ClusterPatterns:
         """Cluster patterns of a slice beside its complement, or beside the slice ``against``."""
-        return cluster_patterns(
-            self.rows, self._sides(slice_, against), self.layout.strata, self.layout.cells
-        )
+        strata, cells = self.layout.strata, self.layout.cells
+        if against is None and slice_.order:
+            prepared = self._prepared_for(slice_.attributes)
+            found = None if prepared is None else prepared.of(self._codes(slice_))
+            if found is not None:
+                return found
+        return cluster_patterns(self.rows, self._sides(slice_, against), strata, cells)
+
+    def _prepared_for(self, names: tuple[str, ...]) -> CrossingPatterns | None:
+        if names not in self._prepared:
+            sizes = [self.tables[name].size for name in names]
+            made = crossing_patterns(self.rows, names, sizes, self.layout.strata, self.layout.cells)
+            self._prepared[names] = made
+            # The oldest go first: what is held stays within a bound, however many crossings there are.
+            while len(self._prepared) > 1 and self._held() > _MOST_BYTES:
+                del self._prepared[next(iter(self._prepared))]
+        return self._prepared[names]
+
+    def _held(self) -> int:
+        return sum(prepared.nbytes for prepared in self._prepared.values() if prepared is not None)
 
     def scores(self, slice_: Slice, stratum: int = 0, outside: bool = False) -> ScoreRows:
         """Scores of the counted rows of a slice, or of its complement, in one stratum."""
@@ -87,21 +139,45 @@ class Details:
             weight=None if rows.weight is None else rows.weight[here],
         )
 
-    def _weighted(self, slice_: Slice, weight: NDArray[np.float64]) -> WeightedCells:
-        side = self._sides(slice_)
-        shape = (self.layout.strata, self.layout.cells)
+    def _cells(self, names: tuple[str, ...]) -> _Cells:
+        """Clusters, images and sums of weights of every cell of a crossing."""
+        rows = self.rows
+        sizes = tuple(self.tables[name].size for name in names)
+        key = cell_keys(rows, names, sizes)
+        keys = sorted_distinct(key)
 
-        def summed(which: int, values: NDArray[np.float64]) -> NDArray[np.float64]:
-            here = side == which
-            sums = np.bincount(self.rows.outcome[here], weights=values[here], minlength=self.layout.counted)
-            return sums.reshape(shape)
+        def distinct(identities: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
+            # The last place answers for cells in which no row is counted.
+            return None if identities is None else np.append(distinct_per_cell(key, identities)[1], 0)
 
-        squares = weight * weight
+        weights = squares = None
+        if rows.weight is not None:
+            entry = np.searchsorted(keys, key) * self.layout.counted + rows.outcome
+            size = (len(keys) + 1) * self.layout.counted
+            shape = (len(keys) + 1, self.layout.strata, self.layout.cells)
+            weights = np.bincount(entry, weights=rows.weight, minlength=size).reshape(shape)
+            squares = np.bincount(entry, weights=rows.weight**2, minlength=size).reshape(shape)
+        return _Cells(
+            keys=keys,
+            sizes=sizes,
+            clusters=distinct(None if self.by_unit else rows.cluster),
+            units=distinct(rows.unit),
+            weights=weights,
+            squares=squares,
+        )
+
+    def _weighted(self, one: SliceCounts, cells: _Cells, at: int) -> WeightedCells:
+        assert cells.weights is not None
+        assert cells.squares is not None
+        if not one.slice.order:
+            nothing = np.zeros_like(cells.weights[at])
+            return WeightedCells(cells.weights[at], nothing, cells.squares[at], nothing)
+        others = cells.present(at)
         return WeightedCells(
-            inside=summed(INSIDE, weight),
-            outside=summed(OUTSIDE, weight),
-            inside_squares=summed(INSIDE, squares),
-            outside_squares=summed(OUTSIDE, squares),
+            inside=cells.weights[at],
+            outside=cells.weights[:-1][others].sum(axis=0),
+            inside_squares=cells.squares[at],
+            outside_squares=cells.squares[:-1][others].sum(axis=0),
         )
 
     def _sides(self, slice_: Slice, against: Slice | None = None) -> NDArray[np.uint8]:

@@ -112,6 +112,8 @@ def scan(
         Sets of attributes (positions) whose joint counts with all outcome columns are wanted.
     sinks : sequence of RowSink
         Take every batch as well, for what counts alone cannot give.
+    progress : callable
+        Told the rows done and in all; 0 in all where only reading tells.
     threads : int, optional
         Default: the processors at hand, at most 8.
 
@@ -135,7 +137,7 @@ def scan(
         with lock:
             done[0] += rows
             file_rows[part.file.name] += rows
-            progress("counting rows", done[0], max(total, done[0]))
+            progress("counting rows", done[0], total)
 
     def work() -> _Worker:
         worker = _Worker([make() for make in attributes], [make() for make in outcomes], required, sinks)

@@ -82,7 +82,7 @@ class IdCheck(RowSink):
             )
             raise LogError(
                 f"Column '{self._id}' (id) holds '{first[0]}' {len(rows[first])} times{within} "
-                f"({rows[first][0]} and {rows[first][1]}); {len(doubled):,} ids occur more than once. "
+                f"({rows[first][0]} and {rows[first][1]}); {len(doubled):,} such in all. "
                 f"Remove the repeats{advice}."
             )
 

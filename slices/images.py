@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from slices.bands import band_names, band_of
+from slices.bands import band_names
+from slices.coding import band_column
 from slices.errors import LogError
 from slices.outcomes import DEFAULT_POSITIVE, Text, comparison
 from slices.roles import Attribute, LogSpec
 from slices.sources import Source, open_source
-from slices.text import numbers_of, texts_of
+from slices.text import texts_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +90,12 @@ def _labels(source: Source, spec: LogSpec, rows: int) -> list[Text]:
 def _attribute(source: Source, attribute: Attribute, spec: LogSpec) -> list[Text]:
     if attribute.bands is None:
         return _texts(source, attribute.column, spec)
-    pieces = [
-        numbers_of(batch.column(0), attribute.column, spec.missing)
+    coder = band_column(attribute.column, attribute.bands, spec.missing)()
+    codes = [
+        code
         for part in source.parts()
         for batch in part.batches([attribute.column])
+        for code in coder.codes([batch.column(0)]).tolist()
     ]
-    numbers = np.concatenate(pieces) if pieces else np.empty(0)
-    gone = np.isnan(numbers)
-    present = numbers[~gone]
-    names = band_names(attribute.bands, whole=bool(np.array_equal(np.floor(present), present)))
-    return [None if g else names[b] for g, b in zip(gone, band_of(numbers, attribute.bands), strict=True)]
+    names = (*band_names(attribute.bands, whole=coder.whole), None)
+    return [names[code] for code in codes]

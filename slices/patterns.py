@@ -1,16 +1,18 @@
 """Patterns: distinct count vectors of clusters, with how many clusters have each.
 
 Clusters with equal vectors are exchangeable, so that a resample of 200,000 patients is a
-multinomial draw over a few hundred patterns.
+multinomial draw over a few hundred or thousand patterns.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from slices.arrays import group_starts, sorted_distinct
 from slices.counts import ClusterPatterns
 from slices.rows import Rows
 
@@ -40,7 +42,7 @@ def sides(
 
 
 def cluster_patterns(rows: Rows, side: NDArray[np.uint8], strata: int, cells: int) -> ClusterPatterns:
-    """Distinct vectors of clusters over (inside, outside) x strata x cells.
+    """Distinct vectors of clusters over (inside, outside) x strata x cells, from all rows.
 
     Parameters
     ----------
@@ -56,11 +58,11 @@ def cluster_patterns(rows: Rows, side: NDArray[np.uint8], strata: int, cells: in
     Notes
     -----
     Vectors are told apart by a random linear hash modulo 2**64 of their counts, and the sum
-    over patterns is checked against the sum over rows: with no memory of clusters x cells.
+    over patterns is checked against the sum over rows: no clusters x cells array is made.
     """
     assert rows.cluster is not None
     width = strata * cells
-    starts = cluster_starts(rows.cluster)
+    starts = group_starts(rows.cluster)
     key = rows.outcome + np.where(side == OUTSIDE, width, 0)
     here = side != NEITHER
     if rows.weight is not None:
@@ -71,12 +73,9 @@ def cluster_patterns(rows: Rows, side: NDArray[np.uint8], strata: int, cells: in
     # Counts stay below 2**53: exact in bincount's float64.
     expected = np.bincount(key, weights=n, minlength=2 * width)
     for attempt in range(_TRIES):
-        weights = np.random.default_rng((0x5EED, attempt)).integers(
-            0, 1 << 64, 2 * width, np.uint64, endpoint=False
-        )
-        hashes = np.add.reduceat(weights[key] * n.view(np.uint64), starts)
+        hashes = np.add.reduceat(hash_weights(2 * width, attempt)[key] * n.view(np.uint64), starts)
         _, first, multiplicity = np.unique(hashes, return_index=True, return_counts=True)
-        totals = _vectors(rows, key, n, starts, first, 2 * width)
+        totals = _vectors(rows, key, n, len(starts), first, 2 * width)
         if np.array_equal(multiplicity @ totals, expected):
             return ClusterPatterns(
                 totals.reshape(len(first), 2, strata, cells), multiplicity.astype(np.int64)
@@ -84,61 +83,200 @@ def cluster_patterns(rows: Rows, side: NDArray[np.uint8], strata: int, cells: in
     raise AssertionError("eight independent 64-bit hashes collided")
 
 
+def hash_weights(width: int, attempt: int) -> NDArray[np.uint64]:
+    """Factors of a linear hash of count vectors; the same in every run, others in every attempt."""
+    return np.random.default_rng((0x5EED, attempt)).integers(0, 1 << 64, width, np.uint64, endpoint=False)
+
+
 def _vectors(
     rows: Rows,
     key: NDArray[np.integer],
     n: NDArray[np.int64],
-    starts: NDArray[np.intp],
-    clusters: NDArray[np.intp],
+    clusters: int,
+    chosen: NDArray[np.intp],
     width: int,
 ) -> NDArray[np.int64]:
-    """Count vectors of the given clusters, shape (len(clusters), width)."""
+    """Count vectors of the chosen clusters, shape (len(chosen), width)."""
     assert rows.cluster is not None
-    place = np.full(len(starts), -1, np.int64)
-    place[clusters] = np.arange(len(clusters))
+    place = np.full(clusters, -1, np.int64)
+    place[chosen] = np.arange(len(chosen))
     row_place = place[rows.cluster]
-    chosen = row_place >= 0
-    cell = row_place[chosen] * width + key[chosen]
-    counts = np.bincount(cell, weights=n[chosen], minlength=len(clusters) * width)
-    return counts.astype(np.int64).reshape(len(clusters), width)
+    here = row_place >= 0
+    cell = row_place[here] * width + key[here]
+    counts = np.bincount(cell, weights=n[here], minlength=len(chosen) * width)
+    return counts.astype(np.int64).reshape(len(chosen), width)
 
 
-def cluster_starts(cluster: NDArray[np.int64]) -> NDArray[np.intp]:
-    """First row of each cluster in an ascending array."""
-    return np.flatnonzero(
-        np.concatenate([np.ones(min(1, len(cluster)), dtype=bool), cluster[1:] != cluster[:-1]])
-    )
+@dataclass(frozen=True, slots=True)
+class CrossingPatterns:
+    """Patterns of every slice of one crossing, at the cost of the rows in the slice.
+
+    A slice differs from "nobody inside, all present rows outside" only in the clusters that
+    have rows in it: those patterns are worked out once, and each slice moves its own rows over.
+
+    Attributes
+    ----------
+    order, cell_keys, cell_starts
+        Rows sorted by cell (by cluster within), the cells' keys, and where each begins.
+    base_hash : uint64 array, shape (clusters,)
+    base_place : int64 array, shape (clusters,)
+        Each cluster's place among the base patterns.
+    base_vectors : int64 array, shape (patterns, 2 * strata * cells)
+    base_hashes : uint64 array, shape (patterns,)
+    base_n : int64 array, shape (patterns,)
+    """
+
+    rows: Rows
+    strata: int
+    cells: int
+    sizes: tuple[int, ...]
+    order: NDArray[np.intp]
+    cell_keys: NDArray[np.int64]
+    cell_starts: NDArray[np.intp]
+    weights: NDArray[np.uint64]
+    base_hash: NDArray[np.uint64]
+    base_place: NDArray[np.intp]
+    base_vectors: NDArray[np.int64]
+    base_hashes: NDArray[np.uint64]
+    base_n: NDArray[np.int64]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held beside the rows."""
+        return self.order.nbytes + self.base_hash.nbytes + self.base_place.nbytes + self.base_vectors.nbytes
+
+    def of(self, codes: Sequence[int]) -> ClusterPatterns | None:
+        """Patterns of a slice; None where two vectors had one hash (then ask :func:`cluster_patterns`)."""
+        assert self.rows.cluster is not None
+        width = self.strata * self.cells
+        here = self._rows_of(codes)
+        cluster = self.rows.cluster[here]
+        outcome = self.rows.outcome[here].astype(np.int64)
+        n = np.ones(len(here), np.int64) if self.rows.n is None else self.rows.n[here]
+        # Rows of a slice of missing values are not among the present ones: nothing to take away.
+        taken = n if all(code >= 0 for code in codes) else np.zeros_like(n)
+        starts = group_starts(cluster)
+        touched = cluster[starts]
+        added = self.weights[outcome] * n.view(np.uint64) - self.weights[outcome + width] * taken.view(
+            np.uint64
+        )
+        moved = self.base_hash[touched] + (np.add.reduceat(added, starts) if len(starts) else added)
+        hashes, first, multiplicity = np.unique(moved, return_index=True, return_counts=True)
+        # Vectors of one cluster for each new pattern: its base vector with its rows moved over.
+        place = np.full(len(touched), -1, np.int64)
+        place[first] = np.arange(len(first))
+        row_place = np.repeat(place, np.diff(np.append(starts, len(cluster))))
+        shown = row_place >= 0
+        cell = row_place[shown] * 2 * width + outcome[shown]
+        size = len(first) * 2 * width
+        vectors = self.base_vectors[self.base_place[touched[first]]].copy()
+        vectors += np.bincount(cell, weights=n[shown], minlength=size).astype(np.int64).reshape(vectors.shape)
+        vectors -= (
+            np.bincount(cell + width, weights=taken[shown], minlength=size)
+            .astype(np.int64)
+            .reshape(vectors.shape)
+        )
+        left = self.base_n - np.bincount(self.base_place[touched], minlength=len(self.base_n))
+        keep = left > 0
+        totals = np.concatenate([self.base_vectors[keep], vectors])
+        counts = np.concatenate([left[keep], multiplicity])
+        expected = self.base_n @ self.base_vectors
+        expected += np.bincount(outcome, weights=n, minlength=2 * width).astype(np.int64)
+        expected -= np.bincount(outcome + width, weights=taken, minlength=2 * width).astype(np.int64)
+        if not np.array_equal(counts @ totals, expected):
+            return None
+        sorting = np.argsort(np.concatenate([self.base_hashes[keep], hashes]), kind="stable")
+        return ClusterPatterns(totals[sorting].reshape(-1, 2, self.strata, self.cells), counts[sorting])
+
+    def _rows_of(self, codes: Sequence[int]) -> NDArray[np.intp]:
+        wanted = 0
+        for code, size in zip(codes, self.sizes, strict=True):
+            wanted = wanted * size + code + 1
+        at = int(np.searchsorted(self.cell_keys, wanted))
+        if at == len(self.cell_keys) or self.cell_keys[at] != wanted:
+            return np.empty(0, np.intp)
+        end = self.cell_starts[at + 1] if at + 1 < len(self.cell_starts) else len(self.order)
+        return self.order[self.cell_starts[at] : end]
 
 
-def distinct_per_cell(
-    rows: Rows, names: Sequence[str], sizes: Sequence[int], identities: NDArray[np.int64]
-) -> dict[tuple[int, ...], int]:
-    """How many distinct identities have a counted row in each cell of a crossing.
+def crossing_patterns(
+    rows: Rows, names: Sequence[str], sizes: Sequence[int], strata: int, cells: int
+) -> CrossingPatterns | None:
+    """Prepare the patterns of every slice of a crossing; None for weighted logs and where hashes collide.
 
     Parameters
     ----------
     sizes : sequence of int
         Number of codes of each attribute, the missing value among them.
+    """
+    assert rows.cluster is not None
+    if rows.weight is not None:
+        return None
+    width = strata * cells
+    starts = group_starts(rows.cluster)
+    key = rows.outcome.astype(np.int64) + width
+    present = rows.present(names)
+    n = present.astype(np.int64) if rows.n is None else rows.n * present
+    weights = hash_weights(2 * width, 0)
+    base_hash = np.add.reduceat(weights[key] * n.view(np.uint64), starts)
+    base_hashes, first, place, base_n = np.unique(
+        base_hash, return_index=True, return_inverse=True, return_counts=True
+    )
+    vectors = _vectors(rows, key, n, len(starts), first, 2 * width)
+    if not np.array_equal(base_n @ vectors, np.bincount(key, weights=n, minlength=2 * width)):
+        return None
+    cell = cell_keys(rows, names, sizes)
+    order = np.argsort(cell, kind="stable")
+    ordered = cell[order]
+    cell_starts = group_starts(ordered)
+    return CrossingPatterns(
+        rows=rows,
+        strata=strata,
+        cells=cells,
+        sizes=tuple(sizes),
+        order=order,
+        cell_keys=ordered[cell_starts],
+        cell_starts=cell_starts,
+        weights=weights,
+        base_hash=base_hash,
+        base_place=place,
+        base_vectors=vectors,
+        base_hashes=base_hashes,
+        base_n=base_n.astype(np.int64),
+    )
+
+
+def cell_keys(rows: Rows, names: Sequence[str], sizes: Sequence[int]) -> NDArray[np.int64]:
+    """One number for each row's cell of a crossing; missing counts as the first value."""
+    key = np.zeros(len(rows.outcome), np.int64)
+    for name, size in zip(names, sizes, strict=True):
+        key *= size
+        key += rows.attributes[name]
+        key += 1
+    return key
+
+
+def distinct_per_cell(
+    cell: NDArray[np.int64], identities: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """How many distinct identities each occupied cell has.
+
+    Parameters
+    ----------
+    cell : int64 array, shape (rows,)
+        From :func:`cell_keys`.
     identities : int64 array, shape (rows,)
+        From 0 on.
 
     Returns
     -------
-    dict
-        Codes of the cell (-1 for missing) to the number of identities.
+    cells, n : int64 arrays
+        Ascending keys of the occupied cells, and their numbers of identities.
     """
-    cell = np.zeros(len(identities), np.int64)
-    for name, size in zip(names, sizes, strict=True):
-        cell *= size
-        cell += rows.attributes[name] + 1
-    _, compact = np.unique(identities, return_inverse=True)
-    count = int(compact.max()) + 1 if len(compact) else 0
-    pairs = np.unique(cell * count + compact)
-    cells, n = np.unique(pairs // count, return_counts=True) if count else (cell, cell)
-    found = {}
-    for place, number in zip(cells.tolist(), n.tolist(), strict=True):
-        codes = []
-        for size in reversed(sizes):
-            place, digit = divmod(place, size)
-            codes.append(digit - 1)
-        found[tuple(reversed(codes))] = number
-    return found
+    if len(cell) == 0:
+        return cell, cell
+    count = int(identities.max()) + 1
+    pairs = sorted_distinct(cell * count + identities)
+    cells = pairs // count
+    starts = group_starts(cells)
+    return cells[starts], np.diff(np.append(starts, len(cells)))

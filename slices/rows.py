@@ -16,10 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from slices.arrays import numpy_of
+from slices.arrays import group_starts, numpy_of
 from slices.engine import RowSink
 from slices.rollup import ValueTable
 from slices.text import is_text, numbers_of, texts_of
+
+IMAGE = -2
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +34,12 @@ class Rows:
         Ascending; rows without a cluster have one of their own.
     unit : int64 array, shape (rows,) or None
         What ``n`` counts where it is not rows: the image of a multi-label log.
-    attributes : dict of str to int32 array, shape (rows,)
+    attributes : dict of str to integer array, shape (rows,)
         Places in the value lists, -1 for missing.
     outcome : int32 array, shape (rows,)
         ``stratum * cells + cell``.
     n : int64 array, shape (rows,) or None
-        How many outcomes the row stands for (detection counts); None: one each.
+        How many outcomes the row stands for (detection counts; 0 for the image itself); None: one each.
     weight, score : float64 array, shape (rows,) or None
     unclustered : int
         Rows without a cluster.
@@ -45,7 +47,7 @@ class Rows:
 
     cluster: NDArray[np.int64] | None
     unit: NDArray[np.int64] | None
-    attributes: Mapping[str, NDArray[np.int32]]
+    attributes: Mapping[str, NDArray[np.integer]]
     outcome: NDArray[np.int32]
     n: NDArray[np.int64] | None
     weight: NDArray[np.float64] | None
@@ -134,7 +136,8 @@ class RowCollector(RowSink):
         names, tables
             The attributes in the order of the scan, and their value lists.
         outcome_of : callable
-            Raw outcome codes, shape (rows, outcome columns), to outcome codes; -1 where not counted.
+            Raw outcome codes, shape (rows, outcome columns), to outcome codes; -1 where not counted,
+            ``IMAGE`` for the entry of an image itself.
         """
         batches, self._batches = self._batches, []
         outcome = np.concatenate([outcome_of(np.column_stack(b.outcomes).astype(np.int32)) for b in batches])
@@ -142,10 +145,14 @@ class RowCollector(RowSink):
         n = None
         if batches[0].n is not None:
             n = np.concatenate([b.n for b in batches if b.n is not None])
-            keep &= n > 0
+            # An image without any object has no outcome and is an image all the same.
+            alone = outcome == IMAGE
+            outcome[alone] = 0
+            keep = (keep | alone) & (n > 0)
+            n[alone] = 0
             n = n[keep]
         codes = {
-            name: tables[name].final[np.concatenate([b.attributes[place] for b in batches])[keep]]
+            name: _narrow(tables[name])[np.concatenate([b.attributes[place] for b in batches])[keep]]
             for place, name in enumerate(names)
         }
         numbers = {role: _spread(batches, lambda b, r=role: b.numbers[r])[keep] for role in self._measured}
@@ -154,10 +161,10 @@ class RowCollector(RowSink):
             ids["cluster"] = _each_row(batches)[keep]
         outcome = outcome[keep]
         order = _canonical_order(ids, codes, outcome, numbers)
-        cluster = ids["cluster"][order] if "cluster" in ids else None
+        cluster, unit = (ids[role][order] if role in ids else None for role in ("cluster", "unit"))
         return Rows(
-            cluster=None if cluster is None else np.cumsum(_changes(cluster)) - 1,
-            unit=ids["unit"][order] if "unit" in ids else None,
+            cluster=None if cluster is None else _numbered(cluster),
+            unit=None if unit is None else np.unique(unit, return_inverse=True)[1],
             attributes={name: values[order] for name, values in codes.items()},
             outcome=outcome[order],
             n=None if n is None else n[order],
@@ -165,6 +172,19 @@ class RowCollector(RowSink):
             score=numbers["score"][order] if "score" in numbers else None,
             unclustered=0 if cluster is None or self._each_row else int((cluster < 0).sum()),
         )
+
+
+def _narrow(table: ValueTable) -> NDArray[np.integer]:
+    """The codes of a table in the smallest type: rows are many."""
+    return table.final.astype(
+        np.int8 if len(table.values) < 1 << 7 else np.int16 if len(table.values) < 1 << 15 else np.int32
+    )
+
+
+def _numbered(cluster: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Runs of equal identifiers, numbered from 0 on."""
+    starts = group_starts(cluster)
+    return np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(cluster))))
 
 
 OutcomeOf = Callable[[NDArray[np.int32]], NDArray[np.int32]]
@@ -233,7 +253,7 @@ def _tiled(batches: Sequence[_Batch], values: NDArray[np.int64]) -> NDArray[np.i
 
 def _canonical_order(
     ids: Mapping[str, NDArray[np.int64]],
-    codes: Mapping[str, NDArray[np.int32]],
+    codes: Mapping[str, NDArray[np.integer]],
     outcome: NDArray[np.int32],
     numbers: Mapping[str, NDArray[np.float64]],
 ) -> NDArray[np.intp]:
@@ -249,8 +269,3 @@ def _canonical_order(
     keys: list[NDArray[np.generic]] = [np.maximum(values, -1) for values in ids.values()]
     keys += [*codes.values(), outcome, *numbers.values()]
     return np.lexsort(keys[::-1])
-
-
-def _changes(values: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Where a sorted array begins a new value; shape (len(values),)."""
-    return np.concatenate([np.ones(min(1, len(values)), dtype=bool), values[1:] != values[:-1]])

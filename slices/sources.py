@@ -287,12 +287,12 @@ class Part:
             The file is damaged or no longer what its first lines promised.
         """
         folders = dict(self.file.partition)
-        inside = self.file.columns() if folders else {}
-        from_folder = [c for c in columns if c in folders and not _in_file(self.file, c, inside)]
+        inside = _told(self.file, lambda: self.file.reader.columns(self.file.path)) if folders else {}
+        from_folder = [c for c in columns if c in folders and c not in inside]
         read = [c for c in columns if c not in from_folder]
         # A log of which only folder names are asked still has to tell its number of rows.
         if not read:
-            read = [next(iter(self.file.reader.columns(self.file.path)))]
+            read = [next(iter(inside))]
         batches = self.file.reader.batches(self.file.path, self.place, read)
         while True:
             batch = _told(self.file, lambda: next(batches, None))
@@ -302,10 +302,6 @@ class Part:
             for name in from_folder:
                 by_name[name] = _constant(folders[name], batch.num_rows)
             yield pa.RecordBatch.from_arrays([by_name[c] for c in columns], names=list(columns))
-
-
-def _in_file(file: File, column: str, columns: dict[str, pa.DataType]) -> bool:
-    return column in columns and column in file.reader.columns(file.path)
 
 
 def _constant(value: str | None, rows: int) -> pa.DictionaryArray:

@@ -148,6 +148,23 @@ def numbers_of(values: pa.Array, column: str, missing: Sequence[str]) -> NDArray
     return np.asarray(numbers, dtype=np.float64)
 
 
+def like_column(number: float, kind: pa.DataType) -> float:
+    """A stated number in the precision of a column that it is compared with.
+
+    A score written 0.7 in single precision equals the threshold 0.7, as it does in a CSV file.
+
+    Examples
+    --------
+    >>> like_column(0.7, pa.float32()) == float(np.float32(0.7)), like_column(0.7, pa.float64())
+    (True, 0.7)
+    """
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if pa.types.is_float32(kind):
+        return float(np.float32(number))
+    return float(np.float16(number)) if pa.types.is_float16(kind) else number
+
+
 class NotANumberError(LogError):
     """A value that should be a number and is not; the reader of the log adds the row."""
 

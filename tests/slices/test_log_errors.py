@@ -218,7 +218,7 @@ CASES: dict[str, tuple[Callable[[Path], object], str]] = {
     "doubled id": (
         lambda f: count(log(f, CSV + "1,1,1,F,3,b,1\n"), id="id"),
         "Column 'id' (id) holds 'b' 2 times (row 2 of log.csv and row 4 of log.csv); "
-        "1 ids occur more than once.",
+        "1 such in all. Remove the repeats; if a row is one label",
     ),
     "doubled id within a class": (
         lambda f: count(log(f, CSV + "1,1,1,F,3,b,1\n1,1,1,M,3,b,1\n"), id="id", klass="sex", attributes=()),
