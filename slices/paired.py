@@ -6,12 +6,13 @@ Belongs here: joint outcomes of two models. Does not: a slice against its comple
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf, sqrt
+from math import sqrt
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from slices.degrees import satterthwaite_degrees
 from slices.intervals import clopper_pearson, wilson
 from slices.metrics import Metric, gradient
 
@@ -93,9 +94,10 @@ def paired_difference(
     their complements) the difference is (b - c) / n of the discordant rows: limits by Newcombe's
     method 10 for paired proportions, which have width at 0 discordant rows too; test: McNemar's mid-p.
     Elsewhere (precision, NPV, F1, balanced accuracy, MCC) each of the eight cells has its influence
-    on the difference; the multinomial variance of their sum gives a normal interval, and the
-    test is dual to it. With fewer than 10 informative discordant rows that normal law is not to be
-    trusted: Bonferroni's box of each model's own limits at half the error, conservative.
+    on the difference; the multinomial variance of their sum gives a Student interval with
+    Satterthwaite's degrees of freedom (few changed rows carry it), and the test is dual to it. With
+    fewer than 10 discordant rows that law is not to be trusted: Bonferroni's box of each model's
+    own limits at half the error, conservative.
 
     References
     ----------
@@ -121,8 +123,9 @@ def paired_difference(
         low, high = _newcombe_paired(metric, joint, confidence)
         p_value = mcnemar(*_discordant(metric, joint))
     elif changed >= FEW_CHANGES and se > 0:
-        low, high = _normal_limits(difference, se, confidence)
-        p_value = _normal_p(difference, se)
+        degrees = satterthwaite_degrees(influence.ravel(), np.asarray(joint).ravel())
+        low, high = _student_limits(difference, se, degrees, confidence)
+        p_value = _student_p(difference, se, degrees)
     else:
         method = "each model's exact limits at half the error"
         low, high = _box(metric, model, baseline, confidence)
@@ -156,9 +159,9 @@ def paired_difference_clustered(
     Notes
     -----
     Each cluster's influence on the difference is linearised (for shared denominators this is
-    Obuchowski's variance for correlated proportions); Student's t with the clusters that
-    contribute less 1. The test flips whole patients. Fewer than 2 clusters that differ: the limits
-    of the difference are those of Clopper-Pearson with n = clusters for the share that changes.
+    Obuchowski's variance for correlated proportions); Student's t with Satterthwaite's degrees
+    of freedom, at most the contributing clusters less 1. The test flips whole patients. Fewer than
+    2 clusters that differ: Clopper-Pearson with n = clusters for the share that changes.
 
     References
     ----------
@@ -198,7 +201,8 @@ def paired_difference_clustered(
     else:
         from scipy.special import stdtrit
 
-        half = float(stdtrit(clusters - 1, (1 + confidence) / 2)) * se
+        degrees = satterthwaite_degrees(of_cluster[contributing], times[contributing])
+        half = float(stdtrit(degrees, (1 + confidence) / 2)) * se
         span = metric.highest - metric.lowest
         low, high = max(-span, difference - half), min(span, difference + half)
     return PairedDifference(
@@ -364,14 +368,14 @@ def _box(metric: Metric, model: Floats, baseline: Floats, confidence: float) -> 
     return limits[0][0] - limits[1][1], limits[0][1] - limits[1][0]
 
 
-def _normal_limits(value: float, se: float, confidence: float) -> tuple[float, float]:
-    from scipy.special import ndtri
+def _student_limits(value: float, se: float, degrees: float, confidence: float) -> tuple[float, float]:
+    from scipy.special import stdtrit
 
-    reach = float(ndtri((1 + confidence) / 2)) * se
+    reach = float(stdtrit(degrees, (1 + confidence) / 2)) * se
     return max(-2.0, value - reach), min(2.0, value + reach)
 
 
-def _normal_p(value: float, se: float) -> float:
-    from scipy.special import ndtr
+def _student_p(value: float, se: float, degrees: float) -> float:
+    from scipy.special import stdtr
 
-    return 2 * float(ndtr(-abs(value) / se)) if se < inf else 1.0
+    return 2 * float(stdtr(degrees, -abs(value) / se))

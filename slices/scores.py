@@ -13,6 +13,7 @@ from math import exp, log, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
+from slices.degrees import satterthwaite_degrees
 from slices.intervals import clopper_pearson
 
 Floats = NDArray[np.float64]
@@ -120,9 +121,9 @@ def auroc_clustered(
 
     Notes
     -----
-    Degrees of freedom: the smaller of the numbers of clusters with a positive and with a negative
-    row, less 1 (Obuchowski uses the normal law, which is too narrow below some 40 clusters).
-    With fewer than 2 of either, undefined.
+    Degrees of freedom: Satterthwaite's, at most the smaller of the numbers of clusters with a positive
+    and with a negative row, less 1 (Obuchowski uses the normal law, which is too narrow below some
+    40 clusters). With fewer than 2 of either, undefined.
 
     References
     ----------
@@ -155,7 +156,9 @@ def auroc_clustered(
         low, high = newcombe_auc_limits(value, i10, i01, confidence)
         return ScoreEstimate(value, low, high, None, n1 + n0, "Newcombe's method 5 with n = clusters")
     se = sqrt(variance)
-    low, high = logit_limits(value, se, _student(confidence, min(i10, i01) - 1))
+    whole = d1 / n1 + d0 / n0
+    degrees = min(min(i10, i01) - 1, satterthwaite_degrees(whole[whole != 0]))
+    low, high = logit_limits(value, se, _student(confidence, degrees))
     return ScoreEstimate(value, low, high, se, n1 + n0, method)
 
 
@@ -232,7 +235,8 @@ def average_precision_clustered(
     if holding < FEW or value >= 1 or se == 0:
         low, high = exact_limits(value, holding, confidence)
         return ScoreEstimate(value, low, high, None, n1, "Clopper-Pearson with n = clusters with a positive")
-    low, high = logit_limits(value, se, _student(confidence, holding - 1))
+    degrees = min(holding - 1, cluster_degrees(rows, clusters))
+    low, high = logit_limits(value, se, _student(confidence, degrees))
     return ScoreEstimate(value, low, high, se, n1, method)
 
 
@@ -289,7 +293,8 @@ def brier(
         low, high = exact_limits(value, size, confidence)
         what = "rows" if clusters is None else "clusters"
         return ScoreEstimate(value, low, high, None, rows, f"Clopper-Pearson with n = {what}")
-    low, high = logit_limits(value, se, _student(confidence, size - 1))
+    degrees = cluster_degrees((loss - value) / rows, units)
+    low, high = logit_limits(value, se, _student(confidence, degrees))
     return ScoreEstimate(value, low, high, se, rows, method)
 
 
@@ -302,6 +307,12 @@ def clustered_error(rows: Floats, clusters: Ints) -> float:
     totals = np.bincount(where, rows)
     count = totals.size
     return sqrt(count / (count - 1) * float(totals @ totals))
+
+
+def cluster_degrees(rows: Floats, clusters: Ints) -> float:
+    """Satterthwaite's degrees of freedom of `clustered_error`."""
+    _, where = np.unique(clusters, return_inverse=True)
+    return satterthwaite_degrees(np.bincount(where, rows).astype(np.float64))
 
 
 def logit_limits(value: float, se: float, quantile: float) -> tuple[float, float]:
@@ -341,7 +352,7 @@ def _normal(confidence: float) -> float:
     return float(ndtri((1 + confidence) / 2))
 
 
-def _student(confidence: float, degrees: int) -> float:
+def _student(confidence: float, degrees: float) -> float:
     from scipy.special import stdtrit
 
     return float(stdtrit(degrees, (1 + confidence) / 2))

@@ -12,6 +12,7 @@ from math import inf, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
+from slices.degrees import satterthwaite_degrees
 from slices.intervals import clopper_pearson, korn_graubard, logit_t
 
 Floats = NDArray[np.float64]
@@ -127,7 +128,8 @@ def weighted_share_clustered(
     Notes
     -----
     Variance C / (C - 1) x sum over clusters of (y_c - R x_c)^2 / (sum x)^2, C the clusters that
-    contribute to the denominator; logit-t limits with C - 1 degrees of freedom. At 0 and 1, or
+    contribute to the denominator; logit-t limits with Satterthwaite's degrees of freedom, at most
+    C - 1 (`slices.degrees`). At 0 and 1, or
     with one cluster: Clopper-Pearson with the clusters' Kish number as trials.
     """
     times = np.ones(numerator.size, dtype=np.int64) if multiplicity is None else multiplicity
@@ -150,7 +152,7 @@ def weighted_share_clustered(
     effective = value * (1 - value) / variance
     if rows is not None:
         effective = min(effective, float(rows))
-    low, high = logit_t(value, se, clusters - 1, 1 - confidence)
+    low, high = logit_t(value, se, satterthwaite_degrees(residual, m), 1 - confidence)
     return WeightedShare(value, float(low), float(high), se, effective, kish, method)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from math import sqrt
 
 import numpy as np
@@ -117,11 +118,8 @@ def _from_limits(
         reason = f"The metric is defined in {groups} of the groups; a gap needs 2."
         return WorstGap(None, None, None, None, None, groups, method, reason)
     from scipy.special import ndtri
-    from scipy.stats import studentized_range
 
-    # q of two groups is sqrt(2) times the two-sided normal quantile; scipy integrates it for more.
-    familywise = float(studentized_range.ppf(confidence, groups, np.inf)) / sqrt(2)
-    lower, _ = _pairwise(value, *below(familywise))
+    lower, _ = _pairwise(value, *below(_familywise_quantile(confidence, groups)))
     _, upper = _pairwise(value, *above(float(ndtri((1 + confidence) / 2))))
     np.fill_diagonal(upper, 0.0)
     highest, lowest = int(value.argmax()), int(value.argmin())
@@ -134,6 +132,14 @@ def _from_limits(
         groups,
         method,
     )
+
+
+@cache
+def _familywise_quantile(confidence: float, groups: int) -> float:
+    """Quantile c such that no pair of equal groups differs by more than c standard errors."""
+    from scipy.stats import studentized_range
+
+    return float(studentized_range.ppf(confidence, groups, np.inf)) / sqrt(2)
 
 
 def _pairwise(value: Floats, low: Floats, high: Floats) -> tuple[Floats, Floats]:

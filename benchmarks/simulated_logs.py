@@ -1,0 +1,131 @@
+"""Counted logs with a known truth, made without files: one slice is one repetition of an experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slices.counts import (
+    AttributeSummary,
+    ClusterPatterns,
+    CountedLog,
+    OutcomeSpace,
+    SliceCounts,
+    WeightedCells,
+)
+from slices.roles import Attribute
+from slices.slicing import OVERALL, Slice
+
+BINARY = OutcomeSpace(task="binary", classes=(None,), strata=1, cells=4)
+REPETITION = Attribute("repetition", "other", "repetition")
+
+
+def repetition(index: int) -> Slice:
+    """The slice that stands for one repetition."""
+    return Slice((("repetition", f"{index:06d}"),))
+
+
+def log_of_rows(
+    inside: NDArray[np.int64],
+    outside: NDArray[np.int64] | None = None,
+    weighted: Sequence[WeightedCells] | None = None,
+) -> CountedLog:
+    """A log whose slices are independent repetitions; rows are the unit.
+
+    Parameters
+    ----------
+    inside, outside : int64 array, shape (repetitions, 4)
+        tp, fp, fn, tn of each slice and of its complement (None: no complement, nothing to compare).
+    weighted : sequence of WeightedCells, optional
+        One a slice.
+    """
+    other = np.zeros_like(inside) if outside is None else outside
+    whole = inside.sum(0)
+    return _log(inside, other, [None] * len(inside), None, weighted, whole)
+
+
+def log_of_clusters(clusters: Sequence[NDArray[np.int64]]) -> CountedLog:
+    """A log whose slices are independent repetitions; patients are the unit.
+
+    Parameters
+    ----------
+    clusters : sequence of int64 arrays, shape (patients, 4)
+        tp, fp, fn, tn of each patient, one array a slice.
+    """
+    patterns = {}
+    for index, each in enumerate(clusters):
+        vectors, times = np.unique(each, axis=0, return_counts=True)
+        totals = np.stack([vectors, np.zeros_like(vectors)], axis=1)[:, :, None, :]
+        patterns[repetition(index)] = ClusterPatterns(totals, times.astype(np.int64))
+    # The overall slice is not looked at: one repetition stands in for it.
+    patterns[OVERALL] = patterns[repetition(0)]
+    inside = np.array([each.sum(0) for each in clusters])
+    return _log(inside, np.zeros_like(inside), [len(each) for each in clusters], patterns, None, inside[0])
+
+
+def _log(
+    inside: NDArray[np.int64],
+    outside: NDArray[np.int64],
+    clusters: Sequence[int | None],
+    patterns: dict[Slice, ClusterPatterns] | None,
+    weighted: Sequence[WeightedCells] | None,
+    whole: NDArray[np.int64],
+) -> CountedLog:
+    failed = np.zeros((1, 2), dtype=np.int64)
+    slices = [
+        SliceCounts(
+            OVERALL, whole[None], np.zeros((1, 4), dtype=np.int64), failed, 0, int(whole.sum()), clusters[0]
+        )
+    ]
+    for index, (own, other) in enumerate(zip(inside, outside, strict=True)):
+        slices.append(
+            SliceCounts(
+                repetition(index),
+                own[None],
+                other[None],
+                failed,
+                0,
+                int(own.sum()),
+                clusters[index],
+                None if weighted is None else weighted[index],
+            )
+        )
+    values = tuple((f"{index:06d}", int(own.sum())) for index, own in enumerate(inside))
+    rows = int(inside.sum())
+
+    def of_slice(wanted: Slice, against: Slice | None = None) -> ClusterPatterns:
+        assert patterns is not None, "no clusters in this log"
+        assert against is None, "repetitions are not compared with each other"
+        return patterns[wanted]
+
+    return CountedLog(
+        space=BINARY,
+        slices=tuple(slices),
+        attributes=(AttributeSummary(REPETITION, values, 0),),
+        exclusions=(),
+        inputs=(),
+        rows=rows,
+        rows_used=rows,
+        clusters=None if patterns is None else sum(c or 0 for c in clusters),
+        positive="1",
+        patterns=None if patterns is None else of_slice,
+    )
+
+
+def recall_only(events: NDArray[np.int64], trials: NDArray[np.int64] | int) -> NDArray[np.int64]:
+    """Counts with a recall of ``events / trials`` and no negative row: shape (..., 4)."""
+    nothing = np.zeros_like(events)
+    return np.stack([events, nothing, trials - events, nothing], axis=-1)
+
+
+def beta_binomial(
+    rng: np.random.Generator, sizes: NDArray[np.int64], share: float | NDArray[np.float64], correlation: float
+) -> NDArray[np.int64]:
+    """Hits of patients whose own rate varies: Beta with mean ``share`` and intra-class correlation given."""
+    if correlation == 0:
+        return rng.binomial(sizes, share)
+    scale = (1 - correlation) / correlation
+    own = rng.beta(share * scale, (1 - share) * scale, sizes.shape)
+    return rng.binomial(sizes, own)

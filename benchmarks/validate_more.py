@@ -1,0 +1,327 @@
+"""Coverage of the statistics beside the proportions: weights, worst gap, scores, paired models, bounds.
+
+Sections for `benchmarks.validate_slices`, which writes them to docs/validation-slices.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from benchmarks.simulated_logs import beta_binomial
+from benchmarks.validation_measures import SEED, Measured, measured
+from slices.calibration import calibration_error
+from slices.metrics import METRICS
+from slices.missingness import worst_case_value
+from slices.paired import confusion_of_both, paired_difference, paired_difference_clustered
+from slices.scores import auroc, auroc_clustered, average_precision, brier, histogram
+from slices.weights import precision_at, weighted_share, weighted_share_clustered
+from slices.worst_gap import worst_gap
+
+Floats = NDArray[np.float64]
+
+
+def more_sections(runs: int) -> list[tuple[str, Iterator[str]]]:
+    """Names and lines of the sections."""
+    return [
+        ("weights", weights_section(runs)),
+        ("worst gap", worst_gap_section(runs)),
+        ("scores", scores_section(runs)),
+        ("paired", paired_section(runs)),
+        ("bounds", bounds_section(runs)),
+    ]
+
+
+def repeated(runs: int, draw: Callable[[], tuple[float | None, float | None]], truth: float) -> Measured:
+    """Coverage of a truth by an interval drawn anew each run; an undefined one does not cover."""
+    limits = np.array([[np.nan if v is None else v for v in draw()] for _ in range(runs)])
+    return measured(limits[:, 0], limits[:, 1], truth)
+
+
+# --- Weights ------------------------------------------------------------------------------------
+
+
+def weights_section(runs: int) -> Iterator[str]:
+    """Weighted proportions by size and spread of the weights."""
+    yield "## Weighted proportions"
+    yield ""
+    yield (
+        f"{4 * runs:,} logs a cell. Weights are log-normal with the stated coefficient of variation; the "
+        "hit rate rises with the weight. Rows as units, and patients of 4 rows (ICC .3)."
+    )
+    yield ""
+    yield "| units | n | CV of weights | p = .7 | p = .9 | p = .95 |"
+    yield "|---|---:|---:|---:|---:|---:|"
+    for clustered, n, spread in product((False, True), (30, 100, 400), (0.5, 1.0)):
+        cells = [weighted_coverage(n, spread, p, 4 * runs, clustered=clustered) for p in (0.7, 0.9, 0.95)]
+        unit = "patients" if clustered else "rows"
+        yield f"| {unit} | {n} | {spread:g} | " + " | ".join(str(cell) for cell in cells) + " |"
+    yield ""
+
+
+def weighted_coverage(n: int, spread: float, share: float, runs: int, *, clustered: bool) -> Measured:
+    """Coverage of the weighted share of the population, a large one drawn once by the same law."""
+    rng = np.random.default_rng([SEED, n, round(10 * spread), round(100 * share), clustered])
+    deviation = np.sqrt(np.log1p(spread**2))
+
+    def rate(weight: Floats) -> Floats:
+        return np.clip(share + 0.04 * np.tanh(np.log(weight)), 0, 1)
+
+    many = rng.lognormal(0, deviation, 2_000_000)
+    truth = float(many @ rate(many) / many.sum())
+
+    def draw() -> tuple[float | None, float | None]:
+        weight = rng.lognormal(0, deviation, n)
+        if clustered:
+            hits = beta_binomial(rng, np.full(n, 4), rate(weight), 0.3)
+            found = weighted_share_clustered(weight * hits, 4 * weight, rows=4 * n)
+            return found.low, found.high
+        hit = rng.random(n) < rate(weight)
+        sums = [(float(w.sum()), float((w**2).sum())) for w in (weight[hit], weight[~hit])]
+        found = weighted_share(sums[0], sums[1], n)
+        return found.low, found.high
+
+    return repeated(runs, draw, truth)
+
+
+# --- Worst gap ----------------------------------------------------------------------------------
+
+
+def naive_gap(events: NDArray[np.int64], n: int, rng: np.random.Generator) -> tuple[float, float]:
+    """The naive interval: percentiles of the bootstrap's max - min."""
+    drawn = rng.binomial(n, np.broadcast_to(events / n, (500, events.size))) / n
+    spread = drawn.max(1) - drawn.min(1)
+    low, high = np.quantile(spread, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def worst_gap_coverage(groups: int, n: int, share: float, gap: float, runs: int) -> tuple[Measured, Measured]:
+    """Coverage and width of the interval, and of the naive one; the truth lies in one group."""
+    rng = np.random.default_rng([SEED, groups, n, round(100 * share), round(100 * gap)])
+    truth = np.full(groups, share)
+    truth[0] -= gap
+    drawn = rng.binomial(n, truth, (runs, groups))
+    ours = [worst_gap(events / n, np.full(groups, float(n))) for events in drawn]
+    naive = np.array([naive_gap(events, n, rng) for events in drawn])
+    low, high = (np.array([getattr(g, end) for g in ours], dtype=np.float64) for end in ("low", "high"))
+    return measured(low, high, gap), measured(naive[:, 0], naive[:, 1], gap)
+
+
+def worst_gap_section(runs: int) -> Iterator[str]:
+    """Coverage of 0 and of true gaps, widths beside the naive interval's."""
+    yield "## The largest gap among groups"
+    yield ""
+    yield (
+        f"{2 * runs:,} logs a cell; one group lies lower by the true gap. *Naive*: percentiles of the "
+        "bootstrap's maximum less minimum."
+    )
+    yield ""
+    yield "| groups | n each | p | true gap | covers % | mean width | naive covers % | naive width |"
+    yield "|---:|---:|---:|---:|---:|---:|---:|---:|"
+    for groups, n, share, gap in product((2, 5, 12), (50, 500), (0.5, 0.9, 0.98), (0.0, 0.05, 0.10)):
+        ours, naive = worst_gap_coverage(groups, n, share, gap, 2 * runs)
+        setting = f"{groups} | {n} | {share:g} | {gap:g}"
+        yield f"| {setting} | {ours} | {ours.width:.3f} | {naive} | {naive.width:.3f} |"
+    yield ""
+
+
+# --- Scores -------------------------------------------------------------------------------------
+
+
+def scores_section(runs: int) -> Iterator[str]:
+    """Coverage of AUROC, average precision, Brier and calibration error."""
+    yield "## Metrics of scores"
+    yield ""
+    yield (
+        f"{runs:,} logs a cell; normal scores with the stated true AUROC; for Brier and calibration error "
+        "the probabilities are uniform and wrong by the stated amount."
+    )
+    yield ""
+    yield "| metric | setting | covers % | mean width |"
+    yield "|---|---|---:|---:|"
+    for area, n1, n0 in product((0.7, 0.9, 0.98), (8, 30, 200), (200,)):
+        cell = auroc_coverage(area, n1, n0, runs)
+        yield f"| AUROC | {n1} positives, {n0} negatives, true {area:g} | {cell} | {cell.width:.3f} |"
+    for patients, area in product((20, 60, 200), (0.7, 0.9)):
+        cell = clustered_auroc_coverage(patients, area, runs)
+        yield f"| AUROC | {patients} patients of 4 rows, true {area:g} | {cell} | {cell.width:.3f} |"
+    for n1 in (15, 60, 300):
+        cell = average_precision_coverage(n1, runs)
+        yield f"| average precision | {n1} positives, {4 * n1} negatives | {cell} | {cell.width:.3f} |"
+    for n in (30, 200, 2000):
+        cell = brier_coverage(n, runs)
+        yield f"| Brier | {n} rows | {cell} | {cell.width:.3f} |"
+    for n, off in product((300, 2000), (0.05, 0.15)):
+        cell = calibration_coverage(n, off, runs)
+        yield f"| calibration error | {n} rows, true error {off:g} | {cell} | {cell.width:.3f} |"
+    yield ""
+
+
+def auroc_coverage(area: float, n1: int, n0: int, runs: int) -> Measured:
+    """DeLong's logit interval (or its stand-in for few rows) for two normal classes."""
+    rng = np.random.default_rng([SEED, round(100 * area), n1, n0])
+    labels = np.arange(n1 + n0) < n1
+
+    def draw() -> tuple[float | None, float | None]:
+        found = auroc(histogram(rng.normal(size=n1 + n0) + labels * np.sqrt(2) * norm.ppf(area), labels))
+        return found.low, found.high
+
+    return repeated(runs, draw, area)
+
+
+def clustered_auroc_coverage(patients: int, area: float, runs: int) -> Measured:
+    """Obuchowski's interval: half of the score's variance lies between patients, labels vary inside."""
+    rng = np.random.default_rng([SEED, round(100 * area), patients])
+    clusters = np.repeat(np.arange(patients), 4)
+
+    def draw() -> tuple[float | None, float | None]:
+        labels = rng.random(4 * patients) < rng.beta(2, 3, patients)[clusters]
+        noise = np.sqrt(0.5) * (rng.normal(size=patients)[clusters] + rng.normal(size=4 * patients))
+        found = auroc_clustered(noise + labels * np.sqrt(2) * norm.ppf(area), labels, clusters)
+        return found.low, found.high
+
+    return repeated(runs, draw, area)
+
+
+def average_precision_coverage(n1: int, runs: int) -> Measured:
+    """Two normal classes, shift 1.5, one positive in five; the truth from four million rows."""
+    rng = np.random.default_rng([SEED, n1])
+    many = np.arange(4_000_000) % 5 == 0
+    truth = average_precision(histogram(np.round(rng.normal(size=many.size) + 1.5 * many, 4), many)).value
+    assert truth is not None, "four million rows hold a positive one"
+    labels = np.arange(5 * n1) % 5 == 0
+
+    def draw() -> tuple[float | None, float | None]:
+        found = average_precision(histogram(rng.normal(size=labels.size) + 1.5 * labels, labels))
+        return found.low, found.high
+
+    return repeated(runs, draw, truth)
+
+
+def brier_coverage(n: int, runs: int) -> Measured:
+    """Uniform calibrated probabilities: the true score is the mean of p (1 - p), 1/6."""
+    rng = np.random.default_rng([SEED, n])
+
+    def draw() -> tuple[float | None, float | None]:
+        scores = rng.random(n)
+        found = brier(scores, rng.random(n) < scores)
+        return found.low, found.high
+
+    return repeated(runs, draw, 1 / 6)
+
+
+def calibration_coverage(n: int, off: float, runs: int) -> Measured:
+    """Scores uniform on (0, 1 - off), true probability higher by ``off`` everywhere."""
+    rng = np.random.default_rng([SEED, n, round(100 * off)])
+
+    def draw() -> tuple[float | None, float | None]:
+        scores = rng.random(n) * (1 - off)
+        found = calibration_error(scores, rng.random(n) < scores + off)
+        return found.low, found.high
+
+    return repeated(runs, draw, off)
+
+
+# --- Paired models ------------------------------------------------------------------------------
+
+# Joint shares [label, model, baseline]: 8% and 2% of the rows change.
+JOINT = {
+    "8% of rows change": np.array([[[0.50, 0.04], [0.01, 0.05]], [[0.05, 0.01], [0.02, 0.32]]]),
+    "2% of rows change": np.array([[[0.54, 0.01], [0.004, 0.046]], [[0.06, 0.002], [0.004, 0.334]]]),
+}
+
+
+def paired_section(runs: int) -> Iterator[str]:
+    """Coverage of model less baseline."""
+    yield "## Model against baseline on the same rows"
+    yield ""
+    yield f"{2 * runs:,} logs a cell; rows as units, and patients of 5 rows (difference 0)."
+    yield ""
+    yield "| metric | setting | rows | covers % | mean width |"
+    yield "|---|---|---:|---:|---:|"
+    for name, (label, shares), n in product(("recall", "precision", "f1"), JOINT.items(), (100, 500)):
+        cell = paired_coverage(name, shares, n, 2 * runs)
+        yield f"| {name} | {label} | {n} | {cell} | {cell.width:.3f} |"
+    for patients in (15, 40, 150):
+        cell = clustered_paired_coverage(patients, runs)
+        yield f"| recall | {patients} patients | {5 * patients} | {cell} | {cell.width:.3f} |"
+    yield ""
+
+
+def paired_coverage(name: str, shares: Floats, n: int, runs: int) -> Measured:
+    """Row-level paired interval."""
+    metric = METRICS[name]
+    rng = np.random.default_rng([SEED, n, round(1000 * shares[0, 0, 0])])
+    model, baseline = confusion_of_both(shares)
+
+    def draw() -> tuple[float | None, float | None]:
+        found = paired_difference(metric, rng.multinomial(n, shares.ravel() / shares.sum()).reshape(2, 2, 2))
+        return found.low, found.high
+
+    return repeated(runs, draw, float(metric.of(model) - metric.of(baseline)))
+
+
+def clustered_paired_coverage(patients: int, runs: int) -> Measured:
+    """Two models of equal recall whose errors share a patient's difficulty."""
+    rng = np.random.default_rng([SEED, patients])
+
+    def draw() -> tuple[float | None, float | None]:
+        hard = rng.random((patients, 5)) < rng.beta(0.6, 5, (patients, 1))
+        calls = [(hard | (rng.random((patients, 5)) < 0.05)).astype(int) for _ in range(2)]
+        cells = np.zeros((patients, 2, 2, 2))
+        np.add.at(
+            cells, (np.repeat(np.arange(patients), 5), 1, 1 - calls[0].ravel(), 1 - calls[1].ravel()), 1
+        )
+        found = paired_difference_clustered(METRICS["recall"], cells, draws=99, rng=rng)
+        return found.low, found.high
+
+    return repeated(runs, draw, 0.0)
+
+
+# --- Bounds and prevalence ----------------------------------------------------------------------
+
+
+def bounds_section(runs: int) -> Iterator[str]:
+    """Worst-case limits under informative missingness; precision at another prevalence."""
+    yield "## Missing metadata and another prevalence"
+    yield ""
+    yield "| statistic | setting | covers % |"
+    yield "|---|---|---:|"
+    for kind, n in product(("hits", "misses"), (60, 400)):
+        cell = missing_coverage(kind, n, 4 * runs)
+        yield f"| recall, worst case | {n} positives; values withheld from {kind} alone | {cell} |"
+    for prevalence, n in product((0.01, 0.1), (60, 300)):
+        cell = prevalence_coverage(prevalence, n, 4 * runs)
+        yield f"| precision at {prevalence:.0%} | {n} positives and {n} negatives | {cell} |"
+    yield ""
+
+
+def missing_coverage(kind: str, n: int, runs: int) -> Measured:
+    """True recall .85, rows without the attribute all hits, or all misses."""
+    rng = np.random.default_rng([SEED, n, len(kind)])
+
+    def draw() -> tuple[float | None, float | None]:
+        hits, misses = rng.multinomial(n, [0.85, 0.15])
+        gone = rng.binomial([hits * (kind == "hits"), misses * (kind == "misses")], [0.1, 0.4])
+        missing = np.array([gone[0], 0, gone[1], 0])
+        found = worst_case_value(METRICS["recall"], np.array([hits, 0, misses, 0]) - missing, missing)
+        return found.low, found.high
+
+    return repeated(runs, draw, 0.85)
+
+
+def prevalence_coverage(prevalence: float, n: int, runs: int) -> Measured:
+    """Recall .85, false positive rate .08, in a set with as many positives as negatives."""
+    rng = np.random.default_rng([SEED, n, round(1000 * prevalence)])
+    truth = prevalence * 0.85 / (prevalence * 0.85 + (1 - prevalence) * 0.08)
+
+    def draw() -> tuple[float | None, float | None]:
+        tp, fp = rng.binomial(n, 0.85), rng.binomial(n, 0.08)
+        found = precision_at(prevalence, tp, fp, n - tp, n - fp)
+        return found.low, found.high
+
+    return repeated(runs, draw, truth)

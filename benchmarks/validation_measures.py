@@ -1,0 +1,39 @@
+"""What a validation reports: shares of runs with their Monte Carlo error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+SEED = 20261120
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A share of runs, the mean width of their intervals, and how many of these had none."""
+
+    share: float
+    runs: int
+    width: float = 0.0
+    zero_width: int = 0
+
+    @property
+    def error(self) -> float:
+        """Monte Carlo standard error; never 0, since a share of 0 or 1 is not known exactly either."""
+        return sqrt(max(self.share * (1 - self.share), 0.25 / self.runs) / self.runs)
+
+    def __str__(self) -> str:
+        return f"{100 * self.share:.1f} ± {100 * self.error:.1f}"
+
+
+def measured(low: NDArray[np.float64], high: NDArray[np.float64], truth: float) -> Measured:
+    """Coverage of a truth by intervals, one a run; a NaN limit does not cover."""
+    return Measured(
+        float(np.mean((low <= truth) & (truth <= high))),
+        low.size,
+        float(np.nanmean(high - low)) if np.isfinite(high - low).any() else 0.0,
+        int(np.sum(high <= low)),
+    )

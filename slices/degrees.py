@@ -1,0 +1,56 @@
+"""Degrees of freedom of a variance between clusters, from how unequally the clusters carry it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+FEWEST = 4.0
+
+
+def satterthwaite_degrees(
+    influence: NDArray[np.float64], multiplicity: NDArray[np.integer] | None = None
+) -> float:
+    """Effective degrees of freedom of the sum of squared cluster influences.
+
+    The variance of an estimate among m clusters has m - 1 degrees of freedom where all carry it
+    alike. Where a few bad patients carry most of it (rare errors, strong correlation), it is as
+    uncertain as one of those few: matching its second moment gives
+    2 / (sum e^4 / (sum e^2)^2 - 1 / m). Never below 4, where the matching itself breaks down, nor
+    above m - 1.
+
+    Parameters
+    ----------
+    influence : float64 array, shape (patterns,)
+        A cluster's influence on the estimate, 0 on average; clusters that do not contribute left out.
+    multiplicity : integer array, shape (patterns,), optional
+        Clusters with that influence; None: one each.
+
+    Returns
+    -------
+    float
+        At least 1.
+
+    References
+    ----------
+    Satterthwaite (1946), Biometrics Bulletin 2, 110-114. Korn & Graubard (1999), section 5.2, on
+    degrees of freedom for subgroups. Bell & McCaffrey (2002), Survey Methodology 28, 169-181.
+
+    Examples
+    --------
+    >>> satterthwaite_degrees(np.array([1.0, -1.0] * 20))
+    39.0
+    >>> round(satterthwaite_degrees(np.array([10.0] * 6 + [-0.6] * 100)), 1)
+    14.4
+    """
+    times = np.ones(influence.size) if multiplicity is None else np.asarray(multiplicity, dtype=np.float64)
+    number = float(times.sum())
+    most = max(number - 1, 1.0)
+    second = float(times @ influence**2)
+    if second <= 0:
+        return most
+    # Divided before squared: influences of large logs are tiny, their fourth powers vanish.
+    scaled = influence / np.sqrt(second)
+    excess = float(times @ scaled**4) - 1 / number
+    wanted = most if excess <= 2 / most else 2 / excess
+    return float(min(most, max(min(FEWEST, most), wanted)))
