@@ -126,12 +126,12 @@ def collect(
     root = cache if cache is not None else scratch.path / "store"
     quantities = _quantities(spec, plan, tuple(columns), with_activations)
     entries = {
-        quantity: Entry(root / _address(loaded, spec, quantity), width)
+        quantity: Entry(root / address(loaded, spec, quantity), width)
         for quantity, width in quantities.items()
     }
     work = _Work(loaded, spec, plan, tuple(columns), entries, dict(zip(hashes, paths, strict=True)))
-    stale = _stale(work)
-    held = {quantity: set() if stale else entry.hashes() for quantity, entry in entries.items()}
+    _forget_if_stale(work)
+    held = {quantity: entry.hashes() for quantity, entry in entries.items()}
     missing = [key for key in work.files if any(key not in known for known in held.values())]
     if missing:
         _compute(work, missing, held, report)
@@ -225,12 +225,12 @@ def _compute(work: _Work, missing: list[str], held: Mapping[Quantity, set[str]],
             report("running the model over images", done, len(missing))
 
 
-def _stale(work: _Work) -> bool:
-    """Whether the network no longer gives what is stored: one stored image goes through it again."""
+def _forget_if_stale(work: _Work) -> None:
+    """Clear the entries where the network no longer gives what is stored: one stored image tells."""
     common = set.intersection(*(entry.hashes() for entry in work.entries.values()))
     probe = next((key for key in work.files if key in common), None)
     if probe is None:
-        return False
+        return
     _, batch = next(iter(work.batches([probe])))
     found = work.run(batch)
     for quantity, entry in work.entries.items():
@@ -239,8 +239,7 @@ def _stale(work: _Work) -> bool:
         if not np.allclose(stored, fresh, rtol=0, atol=TOLERANCE * scale):
             for other in work.entries.values():
                 other.clear()
-            return True
-    return False
+            return
 
 
 class Entry:
@@ -343,7 +342,7 @@ def _quantities(
     return found
 
 
-def _address(loaded: LoadedModel, spec: ModelSpec, quantity: Quantity) -> str:
+def address(loaded: LoadedModel, spec: ModelSpec, quantity: Quantity) -> str:
     """The entry's folder name: a hash of everything that its numbers depend on besides the image."""
     import PIL
     import torch

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 import concepts.cache
-from concepts.cache import BATCH, Collected, Entry, Scratch, collect
+from concepts.cache import BATCH, Collected, Entry, Scratch, address, collect
 from concepts.errors import ConceptError, ModelError
 from concepts.images import read_batch
 from concepts.models import LoadedModel
@@ -24,7 +24,7 @@ torch.set_num_threads(1)
 
 FORM = InputFormat(size=(8, 8), channels=1, mean=(0.5,), std=(0.5,))
 SPEC = ModelSpec(
-    weights=Path("unused"), factory="a:b", sha256=None, layers=("0", "2"), outputs=("no", "yes"), input=FORM
+    weights=Path("unused"), factory="a:b", sha256=None, layers=("0", "3"), outputs=("no", "yes"), input=FORM
 )
 
 
@@ -33,7 +33,9 @@ class Counting(nn.Sequential):
 
     def __init__(self, seed: int = 0) -> None:
         torch.manual_seed(seed)
-        super().__init__(nn.Conv2d(1, 3, 3), nn.Tanh(), nn.Flatten(), nn.Linear(108, 2))
+        super().__init__(
+            nn.Conv2d(1, 3, 3), nn.Tanh(), nn.Flatten(), nn.Linear(108, 64), nn.Tanh(), nn.Linear(64, 2)
+        )
         self.seen = 0
         self.eval().requires_grad_(False)
 
@@ -118,7 +120,7 @@ def test_rows_do_not_depend_on_what_else_is_asked(tmp_path: Path, model: LoadedM
     """Bit for bit: a warm cache, another order and a cold start give the same bytes."""
     paths = write_images(tmp_path / "images", BATCH + 20)
     cold = collect(model, SPEC, paths, columns=(0,))
-    collect(model, SPEC, paths[70:75], columns=(0,), cache=tmp_path / "store")
+    collect(model, SPEC, paths[70:71], columns=(0,), cache=tmp_path / "store")
     warm = collect(model, SPEC, paths[::-1], columns=(0,), cache=tmp_path / "store")
     for layer in SPEC.layers:
         np.testing.assert_array_equal(warm.activations[layer][::-1], cold.activations[layer])
@@ -162,6 +164,33 @@ def test_changed_weights_miss(tmp_path: Path, model: LoadedModel) -> None:
     found = collect(other, SPEC, paths, cache=store)
     assert found.computed == 4
     check(found, other, SPEC, paths, ())
+
+
+def test_an_entrys_address_depends_on_everything(model: LoadedModel) -> None:
+    """The probe would catch most of these too; the address must do so alone."""
+    quantity = ("activation", "0")
+    networks = [LoadedModel(model.module, "c" * 64), LoadedModel(model.module, model.sha256, "cuda")]
+    networks.append(LoadedModel(nn.Sequential(model.module), model.sha256))
+    specs = [
+        replace(SPEC, pooling="mean"),
+        replace(SPEC, factory=None),
+        replace(SPEC, output=1),
+        *(
+            replace(SPEC, input=replace(FORM, **change))
+            for change in ({"size": (9, 8)}, {"channels": 3}, {"mean": (0.1,)}, {"std": (0.1,)})
+        ),
+    ]
+    addresses = [
+        address(model, SPEC, quantity),
+        *(address(network, SPEC, quantity) for network in networks),
+        *(address(model, spec, quantity) for spec in specs),
+        *(
+            address(model, SPEC, other)
+            for other in (("activation", "3"), ("gradient 0", "0"), ("gradient 1", "0"))
+        ),
+    ]
+    assert len(set(addresses)) == len(addresses) == 14
+    assert address(model, replace(SPEC, weights=Path("elsewhere"), layers=("3",)), quantity) == addresses[0]
 
 
 def test_a_factory_whose_code_changed_is_noticed(tmp_path: Path, model: LoadedModel) -> None:

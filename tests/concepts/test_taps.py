@@ -214,7 +214,8 @@ def test_flattened_taps_equal_plain_autograd(name: str) -> None:
         value, slope = oracle(module, layer, batch, columns, output)
         torch.testing.assert_close(found[layer], value.flatten(1), rtol=1e-5, atol=1e-6)
         torch.testing.assert_close(slopes[layer], slope.flatten(2), rtol=1e-4, atol=1e-6)
-        torch.testing.assert_close(both.activations[layer], found[layer], rtol=1e-5, atol=1e-6)
+        # Bit for bit: both passes run the same kernels, the fused path of the encoder switched off in both.
+        torch.testing.assert_close(both.activations[layer], found[layer], rtol=0, atol=0)
         torch.testing.assert_close(both.gradients[layer], slopes[layer], rtol=0, atol=0)
         assert slopes[layer].abs().max() > 0
 
