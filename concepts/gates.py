@@ -114,8 +114,6 @@ def judge(directions: Directions, *, confidence: float) -> tuple[Cav, str | None
         auc_null=needed_auc,
         stability=stability,
     )
-    if not np.any(directions.length[: directions.vectors_a_set] > 0):
-        return cav, "not learnt here: the activations do not tell one image from another"
     if auc <= needed_auc:
         return cav, (
             f"not learnt here: held-out AUC {auc:.2f} does not exceed {needed_auc:.2f}, which "

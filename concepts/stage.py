@@ -73,7 +73,12 @@ def run_concepts(spec: ConceptStageSpec, *, progress: Progress = _silent) -> Con
     planned = plan_concepts(spec, library, table)
     logged = library.logged()
     classes = images_of_classes(log, spec.classes, spec.model.outputs)
-    measured = library.measure(table.images, classes)
+    # Where no concept has a set, there is nothing to measure, and the reasons are all there is to say.
+    measured = (
+        library.measure(table.images, classes)
+        if table.images
+        else Measured({}, {}, dict.fromkeys(spec.model.layers, "not measured"), None)
+    )
     scored = {one.name: _who_is_scored(one, planned, logged) for one in classes}
     slices = {one.name: _slice_masks(one, spec.slices, log) for one in classes}
     draws = [
@@ -90,7 +95,7 @@ def run_concepts(spec: ConceptStageSpec, *, progress: Progress = _silent) -> Con
     findings: list[Finding] = []
     entanglement: dict[str, tuple[tuple[float, ...], ...]] = {}
     # Small solves lose by threads, and their rounding must not depend on how many cores there are.
-    for number, layer in enumerate(measured.layers):
+    for number, layer in enumerate(measured.activations):
         kernel, products = _products(measured, layer, classes)
         with threadpool_limits(limits=1):
             found, cosines = _analyse_layer(

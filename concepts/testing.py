@@ -23,6 +23,11 @@ Floats = NDArray[np.float64]
 TIE = 1e-9
 
 
+def significance_level(confidence: float) -> float:
+    """1 - confidence without the rounding of binary fractions (1 - 0.95 is a little above 0.05)."""
+    return round(1.0 - confidence, 12)
+
+
 def check_can_reject(pseudo_concepts: int, *, confidence: float) -> None:
     """Refuse a number of pseudo-concepts with which no result could ever be significant.
 
@@ -31,7 +36,7 @@ def check_can_reject(pseudo_concepts: int, *, confidence: float) -> None:
     ConceptError
         1 / (R + 1), the smallest p-value, is not below 1 - confidence.
     """
-    level = 1.0 - confidence
+    level = significance_level(confidence)
     if 1.0 / (pseudo_concepts + 1) >= level:
         needed = int(np.floor(1.0 / level + 1e-9))
         while 1.0 / (needed + 1) >= level:

@@ -12,7 +12,14 @@ import numpy as np
 
 from concepts.analysis import Finding, Measure
 from concepts.records import ConceptResult, ConceptVerdict
-from concepts.testing import benjamini_hochberg, can_survive_holm, holm, max_t, p_values
+from concepts.testing import (
+    benjamini_hochberg,
+    can_survive_holm,
+    holm,
+    max_t,
+    p_values,
+    significance_level,
+)
 
 P = dict[int, tuple[float, float]]
 
@@ -102,7 +109,7 @@ def verdict_of(finding: Finding, p_adjusted: float | None, *, confidence: float)
     """
     if not finding.learnt:
         return "not_learnt"
-    if finding.effect is None or p_adjusted is None or p_adjusted >= 1 - confidence:
+    if finding.effect is None or p_adjusted is None or p_adjusted >= significance_level(confidence):
         return "no_effect_shown"
     beyond = finding.effect.value - float(np.median(finding.effect.null))
     if finding.effect.value > 0 and beyond > 0:
