@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from slices.arrays import numpy_of, sorted_distinct
+from slices.arrays import filled, numpy_of, sorted_distinct
 from slices.bands import band_of
 from slices.errors import LogError
 from slices.roles import Decision, DetectionColumns
@@ -110,7 +110,7 @@ class TextCoder:
         if indices.null_count:
             none = self.vocabulary.codes_of([None])[0]
             table = _narrowed(np.append(self._table, none), len(self.vocabulary))
-            places = numpy_of(indices.fill_null(len(dictionary)))
+            places = filled(indices, len(dictionary))
             return np.asarray(table.take(places, mode="clip"))
         return np.asarray(self._table.take(numpy_of(indices), mode="clip"))
 

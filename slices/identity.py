@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from slices.arrays import numpy_of
+from slices.arrays import filled, index_array, numpy_of, text_array
 from slices.engine import RowSink
 from slices.errors import LogError
 from slices.rows import text_dictionary
@@ -94,7 +94,7 @@ class IdCheck(RowSink):
                     found, there = self._row_fingerprints(batch.columns)
                     places = np.flatnonzero(np.isin(found, twice) & there)
                     picked = [
-                        text_dictionary(values, name).take(pa.array(places)).to_pylist()
+                        text_dictionary(values, name).take(index_array(places.astype(np.int32))).to_pylist()
                         for values, name in zip(batch.columns, self.columns, strict=True)
                     ]
                     for place, *key in zip(places.tolist(), *picked, strict=True):
@@ -114,10 +114,10 @@ class IdCheck(RowSink):
         """Fingerprint of each row's text, and whether there is one."""
         encoded = text_dictionary(values, column)
         prints = np.append(fingerprints(encoded.dictionary), np.uint64(0))
-        listed = pc.is_in(encoded.dictionary, pa.array(sorted(self._missing), pa.string()))
+        listed = pc.is_in(encoded.dictionary, text_array(sorted(self._missing)))
         gone = numpy_of(pc.or_(pc.is_null(encoded.dictionary), listed))
         there = np.append(~gone, False)
-        places = numpy_of(encoded.indices.fill_null(len(encoded.dictionary)))
+        places = filled(encoded.indices, len(encoded.dictionary))
         return prints[places], there[places]
 
 
@@ -132,7 +132,7 @@ def fingerprints(texts: pa.Array) -> NDArray[np.uint64]:
     >>> bool(a == c), bool(a == b)
     (True, False)
     """
-    whole = texts.cast(pa.large_string()).fill_null("")
+    whole = texts.cast(pa.large_string())
     _, offsets_buffer, data_buffer = whole.buffers()
     offsets = np.frombuffer(offsets_buffer, np.int64)[whole.offset : whole.offset + len(whole) + 1]
     if len(whole) == 0 or data_buffer is None:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from slices.arrays import group_starts, numpy_of
+from slices.arrays import filled, group_starts, numpy_of, text_array
 from slices.engine import RowSink
 from slices.rollup import ValueTable
 from slices.text import is_text, numbers_of, texts_of
@@ -213,9 +213,7 @@ def text_dictionary(values: pa.Array, column: str) -> pa.DictionaryArray:
     dictionary = values.dictionary
     if not pa.types.is_string(dictionary.type):
         plain = is_text(dictionary.type) or pa.types.is_integer(dictionary.type)
-        dictionary = (
-            dictionary.cast(pa.string()) if plain else pa.array(texts_of(dictionary, column), pa.string())
-        )
+        dictionary = dictionary.cast(pa.string()) if plain else text_array(texts_of(dictionary, column))
     return pa.DictionaryArray.from_arrays(values.indices.cast(pa.int32()), dictionary)
 
 
@@ -225,10 +223,10 @@ def _identities(batches: Sequence[_Batch], role: str, missing: Sequence[str]) ->
     dictionary = whole.dictionary
     rank = np.empty(len(dictionary) + 1, np.int64)
     rank[numpy_of(pc.sort_indices(dictionary))] = np.arange(len(dictionary))
-    gone = pc.or_(pc.is_null(dictionary), pc.is_in(dictionary, pa.array(list(missing), pa.string())))
+    gone = pc.or_(pc.is_null(dictionary), pc.is_in(dictionary, text_array(list(missing))))
     rank[:-1][numpy_of(gone)] = -1
     rank[-1] = -1
-    codes = rank[numpy_of(whole.indices.fill_null(len(dictionary)))]
+    codes = rank[filled(whole.indices, len(dictionary))]
     nobody = codes < 0
     codes[nobody] = -1 - np.arange(int(nobody.sum()))
     return _tiled(batches, codes)

@@ -23,6 +23,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.ipc as pa_ipc
 import pyarrow.parquet as pq
 
+from slices.arrays import index_array, text_array
 from slices.errors import LogError
 from slices.text import is_text
 
@@ -228,7 +229,7 @@ def _json_text(value: object, column: str, path: Path, number: int) -> str | Non
 
 
 def _text_batch(columns: Sequence[str], lists: Sequence[Sequence[str | None]]) -> pa.RecordBatch:
-    return pa.RecordBatch.from_arrays([pa.array(v, pa.string()) for v in lists], names=list(columns))
+    return pa.RecordBatch.from_arrays([text_array(values) for values in lists], names=list(columns))
 
 
 _PARQUET, _CSV, _JSON, _ARROW = ParquetReader(), CsvReader(), JsonLinesReader(), ArrowReader()
@@ -307,7 +308,7 @@ class Part:
 def _constant(value: str | None, rows: int) -> pa.DictionaryArray:
     if value is None:
         return pa.nulls(rows, pa.dictionary(pa.int32(), pa.string()))
-    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), pa.array([value]))
+    return pa.DictionaryArray.from_arrays(index_array(np.zeros(rows, np.int32)), text_array([value]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from slices.arrays import numpy_of
+from slices.arrays import filled
 from slices.errors import LogError
 
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _WORDS = {"inf": "inf", "+inf": "inf", "-inf": "-inf", "infinity": "inf", "-infinity": "-inf"}
 
 
@@ -135,13 +135,13 @@ def numbers_of(values: pa.Array, column: str, missing: Sequence[str]) -> NDArray
             if number is None:
                 raise NotANumberError(column, text)
             table[place] = number
-        return np.asarray(table[numpy_of(encoded.indices.fill_null(len(encoded.dictionary)))])
+        return np.asarray(table[filled(encoded.indices, len(encoded.dictionary))])
     if pa.types.is_null(kind):
         return np.full(len(values), np.nan)
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
         first = next((t for t in texts_of(values, column) if t is not None), "")
         raise NotANumberError(column, first)
-    numbers = numpy_of(values.cast(pa.float64(), safe=False).fill_null(np.nan))
+    numbers = filled(values.cast(pa.float64(), safe=False), np.nan)
     sentinels = [number for number in map(number_of, missing) if number is not None]
     if sentinels:
         numbers = np.where(np.isin(numbers, sentinels), np.nan, numbers)
