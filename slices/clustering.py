@@ -6,19 +6,33 @@ All clusters stay in (domain estimation): one without a row in the slice has inf
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
 from slices.counts import ClusterPatterns, OutcomeSpace
 from slices.metrics import METRICS, Metric, PooledMetric, gradient
+from slices.pooling import as_proportion
 from slices.selection import Design
 
 Array = NDArray[np.float64]
 
-# Error, contributing clusters and effective denominator, each (2 sides, classes); the correlation of
-# the two sides' estimates, (classes,). Figures over all classes have a class axis of length 1.
-Errors = tuple[Array, Array, Array, Array]
+
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """One metric's design in one slice and its comparator.
+
+    Attributes
+    ----------
+    design : Design
+        Arrays of shape (2 sides, classes); figures over all classes have a class axis of length 1.
+    correlation : array, shape (classes,)
+        Of the two sides' estimates.
+    """
+
+    design: Design
+    correlation: Array
 
 
 def with_parts(metrics: Sequence[Metric]) -> tuple[Metric, ...]:
@@ -59,6 +73,7 @@ def linearise(
             simple = (rows * single**2).sum(-1)[:, None]
             contributes = (metric.trials(each) > 0)[..., None]
             trials = metric.trials(total)[:, None]
+            yes, size = (part[..., None] for part in as_proportion(metric, each))
         else:
             slope = np.nan_to_num(gradient(metric, total))
             influence = np.einsum("pskf,skf->psk", each, slope)
@@ -66,6 +81,9 @@ def linearise(
             proportion = metric.kind in ("proportion", "f1")
             contributes = metric.support(each) > 0 if proportion else each.sum(-1) > 0
             trials = metric.support(total)
+            yes, size = (
+                (metric.count(each), metric.trials(each)) if proportion else (each[..., 0], each.sum(-1))
+            )
         clusters = np.tensordot(times, contributes.astype(np.float64), axes=1)
         correction = np.where(clusters > 1, clusters / np.maximum(clusters - 1, 1), np.nan)
         squares = np.tensordot(times, influence**2, axes=1)
@@ -77,18 +95,40 @@ def linearise(
             effective = trials * simple / error**2
         # At 0 and 1 nothing varies between clusters: each is worth one row, as its limits have it.
         effective = np.where(np.isfinite(effective), effective, clusters)
-        result[metric.name] = (error, clusters, effective, correlation)
+        largest = size.max(axis=0)
+        design = Design(
+            error,
+            clusters,
+            effective,
+            largest,
+            _heap(yes, times, largest),
+            _heap(size - yes, times, largest),
+        )
+        result[metric.name] = Errors(design, correlation)
     return result
+
+
+def _heap(rows: Array, times: Array, largest: Array) -> Array:
+    """Rows of an outcome in the clusters that have it, weighted by itself; one whole cluster counted in."""
+    total = np.tensordot(times, rows, axes=1) + largest
+    squares = np.tensordot(times, rows**2, axes=1) + largest**2
+    return np.asarray(np.where(total > 0, squares / np.where(total > 0, total, 1), 0.0))
 
 
 def gather(
     rows: Sequence[dict[str, Errors]],
 ) -> tuple[dict[str, Design], dict[str, Design], dict[str, Array]]:
     """Designs of all slices, of all comparators, and their correlations, stacked over slices."""
-    first, second, correlation = {}, {}, {}
+    first: dict[str, Design] = {}
+    second: dict[str, Design] = {}
+    correlation: dict[str, Array] = {}
     for name in rows[0] if rows else ():
-        error, clusters, effective = (np.stack([row[name][k] for row in rows]) for k in range(3))
-        first[name] = Design(error[:, 0], clusters[:, 0], effective[:, 0])
-        second[name] = Design(error[:, 1], clusters[:, 1], effective[:, 1])
-        correlation[name] = np.stack([row[name][3] for row in rows])
+        designs = [row[name].design for row in rows]
+        stacked = {
+            field.name: np.stack([getattr(design, field.name) for design in designs])
+            for field in fields(Design)
+        }
+        sides = [Design(**{key: value[:, side] for key, value in stacked.items()}) for side in (0, 1)]
+        first[name], second[name] = sides
+        correlation[name] = np.stack([row[name].correlation for row in rows])
     return first, second, correlation

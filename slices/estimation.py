@@ -156,20 +156,19 @@ class Estimation:
         value = self._bounds(name, pooled, places, alpha, side=0)
         designs = [self._designs(pooled, side, places).get(name) for side in (0, 1)]
         tables = [self._table(pooled, side, places) for side in (0, 1)]
-        clusters = [None if design is None else design.clusters for design in designs]
         if pooled:
             over = POOLED[name]
             support = [over.support(table) for table in tables]
             disjoint = self.counted.space.task == "multiclass"
             valid = [
-                pooled_bootstrap_valid(over, tables[side], clusters[side], disjoint=disjoint)
+                pooled_bootstrap_valid(over, tables[side], designs[side], disjoint=disjoint)
                 for side in (0, 1)
             ]
         else:
             metric = METRICS[name]
             support = [metric.support(table) for table in tables]
             valid = [
-                bootstrap_valid(metric, metric.of(tables[side]), support[side], clusters[side])
+                bootstrap_valid(metric, metric.of(tables[side]), support[side], designs[side])
                 for side in (0, 1)
             ]
         # A slice's own limits come from its draws with the complement.
@@ -201,10 +200,7 @@ class Estimation:
             designs = self.pooled_second if side else self.pooled_first
         else:
             designs = self.second if side else self.first
-        return {
-            name: Design(design.error[places], design.clusters[places], design.effective[places])
-            for name, design in designs.items()
-        }
+        return {name: design.at(places) for name, design in designs.items()}
 
     def _bounds(
         self,

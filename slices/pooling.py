@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from slices.intervals import mover_mean
 from slices.metrics import PooledMetric
 from slices.selection import (
-    BOOTSTRAP_CLUSTERS,
     BOOTSTRAP_FROM,
     CORRELATION_MARGIN,
     FISHER,
@@ -23,6 +22,7 @@ from slices.selection import (
     Bounds,
     Design,
     bounds,
+    enough_clusters,
     fisher_limits,
     limits_between_clusters,
     proportion_limits,
@@ -75,7 +75,7 @@ def pooled_bounds(
         return _macro(metric, counts, value, alpha, exact=exact)
     else:
         folds = _folds(metric, counts, disjoint=disjoint)
-        count, trials = _as_proportion(metric, counts)
+        count, trials = as_proportion(metric, counts)
         trials = np.where(defined, trials / folds, 1.0)
         low, high, method = proportion_limits(np.where(defined, count, 0.0), trials, level, exact=exact)
         low, high = low / folds, high / folds
@@ -88,7 +88,7 @@ def pooled_bounds(
 
 
 def pooled_bootstrap_valid(
-    metric: PooledMetric, counts: NDArray[np.generic], clusters: Array | None, *, disjoint: bool
+    metric: PooledMetric, counts: NDArray[np.generic], design: Design | None, *, disjoint: bool
 ) -> NDArray[np.bool_]:
     """Where draws give the limits: enough rows, no class about to vanish, not at an end of the range."""
     value = metric.of(counts)
@@ -97,9 +97,7 @@ def pooled_bootstrap_valid(
     enough = trials.sum(-1) / _folds(metric, counts, disjoint=disjoint) >= BOOTSTRAP_FROM
     if metric.how == "macro":
         enough &= np.where(trials > 0, trials, np.inf).min(-1) >= FEWEST_IN_CLASS
-    if clusters is not None:
-        enough &= np.nan_to_num(clusters) >= BOOTSTRAP_CLUSTERS
-    return np.asarray(inside & enough)
+    return np.asarray(inside & enough & enough_clusters(design))
 
 
 def _folds(metric: PooledMetric, counts: NDArray[np.generic], *, disjoint: bool) -> int:
@@ -107,7 +105,7 @@ def _folds(metric: PooledMetric, counts: NDArray[np.generic], *, disjoint: bool)
     return max(counts.shape[-2] - 1, 1) if disjoint and metric.base.name == "fpr" else 1
 
 
-def _as_proportion(metric: PooledMetric, counts: NDArray[np.generic]) -> tuple[Array, Array]:
+def as_proportion(metric: PooledMetric, counts: NDArray[np.generic]) -> tuple[Array, Array]:
     """Numerator and denominator of accuracy and micro averages, in rows."""
     table = np.asarray(counts, dtype=np.float64)
     if metric.how == "accuracy":

@@ -14,17 +14,23 @@ below 30                  Clopper-Pearson
 at 0 and 1, any support   Clopper-Pearson
 ========================  =====================================================================
 
-Patients (clusters) are the unit:
+Patients (clusters) are the unit, some with several rows in the denominator:
 
-================================  =============================================================
-clusters that contribute          interval
-================================  =============================================================
-below 40                          logit-t, linearised, degrees of freedom = those clusters - 1
-40 and more, support of 200 on    bootstrap of patients, BCa
-40 and more, smaller support      logit-t
-at 0 and 1; one cluster; no       Clopper-Pearson with n = contributing clusters
+==============================  ===============================================================
+clusters that contribute        interval
+==============================  ===============================================================
+below 500                       logit-t, linearised, degrees of freedom = those clusters - 1;
+                                guarded (below)
+500 and more, support of 200 on bootstrap of patients, BCa
+at 0 and 1; one cluster; no     Clopper-Pearson with n = contributing clusters
 variance between clusters
-================================  =============================================================
+==============================  ===============================================================
+
+The guard: where few patients carry the rarer outcome, their spread says too little (logit-t covered
+88% and the bootstrap of patients 86% at 100 patients of 10 images, p = .98 and an intra-class
+correlation of .5). So each limit is also at least as far out as the beta limit with half a cluster's
+worth of the outcome added, a cluster's worth being the mean number in the clusters that carry it
+(weighted by itself), one cluster wholly of it counted in. Simultaneous limits add a whole one.
 
 Expected from discreteness, stated before any tuning: coverage of the nominal 95% is above 97.5%
 where fewer than about four rows are expected on the rarer side (n (1 - p) < 4): there the count 0
@@ -41,18 +47,20 @@ limits at -1, 1 or below.
 References
 ----------
 Brown, Cai & DasGupta (2001), Stat. Sci. 16, 101-133; Korn & Graubard (1999), section 3.2;
+Fay & Feuer (1997), Stat. Med. 16, 791-801;
 Zou, Huang & Zhang (2009), Comput. Stat. Data Anal. 53, 3755-3764.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from slices.intervals import (
     clopper_pearson,
+    guarded_upper,
     jeffreys,
     korn_graubard,
     logit_t,
@@ -66,7 +74,7 @@ Array = NDArray[np.float64]
 EXACT_BELOW = 30
 LATTICE_BELOW = 60
 BOOTSTRAP_FROM = 200
-BOOTSTRAP_CLUSTERS = 40
+BOOTSTRAP_CLUSTERS = 500
 CORRELATION_MARGIN = 10
 # Below this share of the binomial error, the clusters' variance is an accident of a few equal ratios.
 NO_VARIANCE = 1e-9
@@ -76,9 +84,9 @@ METHODS = (
     "none",
     "Clopper-Pearson",
     "Wilson and Jeffreys, the wider",
-    "logit-t, linearised over clusters",
+    "logit-t over clusters, guarded",
     "Clopper-Pearson, n = clusters",
-    "Korn-Graubard",
+    "Korn-Graubard, guarded",
     "MOVER",
     "Fisher's z, linearised",
     "bootstrap, BCa",
@@ -99,11 +107,30 @@ class Design:
         Clusters that contribute to the denominator.
     effective : array
         Denominator over the design effect.
+    largest : array
+        Most rows that one cluster has in the denominator.
+    heap, heap_against : array
+        Rows of the outcome (of its opposite) that a cluster that has any brings, one cluster
+        wholly of it counted in.
     """
 
     error: Array
     clusters: Array
     effective: Array
+    largest: Array
+    heap: Array
+    heap_against: Array
+
+    def at(self, places: tuple[NDArray[np.intp], ...]) -> Design:
+        """The design at some places."""
+        return Design(
+            self.error[places],
+            self.clusters[places],
+            self.effective[places],
+            self.largest[places],
+            self.heap[places],
+            self.heap_against[places],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +193,7 @@ def bounds(
         if metric.kind == "f1":
             # The error is F1's; the limits are made on the scale of the proportion behind it.
             slope = 2 / (1 + x / n) ** 2
-            design = Design(design.error / slope, design.clusters, design.effective)
+            design = replace(design, error=design.error / slope)
         low, high, method = limits_between_clusters(x / n, n, level, design, exact=exact)
     scaled = [np.where(defined, metric.from_proportion(v), np.nan) for v in (x / n, low, high)]
     return _result(scaled[0], scaled[1], scaled[2], np.where(defined, method, NONE))
@@ -194,7 +221,10 @@ def proportion_limits(
 def limits_between_clusters(
     value: Array, n: Array, alpha: Array, design: Design, *, exact: bool = False
 ) -> tuple[Array, Array, NDArray[np.int_]]:
-    """Limits of proportions whose unit is the cluster, as the table above says; and their method's code."""
+    """Limits of proportions whose unit is the cluster, as the table above says; and their method's code.
+
+    Clusters of one row each are rows.
+    """
     m = np.maximum(np.nan_to_num(design.clusters), 1.0)
     error = np.nan_to_num(design.error)
     inside = (value > 0) & (value < 1)
@@ -203,25 +233,37 @@ def limits_between_clusters(
     low, high = clopper_pearson(np.minimum(value, 1.0) * m, m, alpha)
     method = np.full(low.shape, EXACT_CLUSTERS)
     if np.any(usable):
-        p, size, df, level = value[usable], n[usable], m[usable] - 1, alpha[usable]
+        p, size, se, level = value[usable], n[usable], error[usable], alpha[usable]
+        df = m[usable] - 1
         if exact:
-            effective = p * (1 - p) / error[usable] ** 2
-            low[usable], high[usable] = korn_graubard(p, size, effective, df, level)
+            first = korn_graubard(p, size, p * (1 - p) / se**2, df, level)
         else:
-            low[usable], high[usable] = logit_t(p, error[usable], df, level)
+            first = logit_t(p, se, df, level)
+        share = 1.0 if exact else 0.5
+        above = guarded_upper(p, size, se, share * design.heap[usable], level)
+        below = 1 - guarded_upper(1 - p, size, se, share * design.heap_against[usable], level)
+        low[usable] = np.minimum(first[0], below)
+        high[usable] = np.maximum(first[1], above)
         method[usable] = GRAUBARD if exact else LOGIT
+    alone = design.largest <= 1
+    if np.any(alone):
+        low[alone], high[alone], method[alone] = proportion_limits(
+            (value * n)[alone], n[alone], alpha[alone], exact=exact
+        )
     return low, high, method
 
 
-def bootstrap_valid(
-    metric: Metric, value: Array, support: Array, clusters: Array | None
-) -> NDArray[np.bool_]:
+def bootstrap_valid(metric: Metric, value: Array, support: Array, design: Design | None) -> NDArray[np.bool_]:
     """Where the bootstrap's limits are used: enough support, enough clusters, not at an end of the range."""
     inside = np.isfinite(value) & (value > metric.lowest) & (value < metric.highest)
-    enough = support >= BOOTSTRAP_FROM
-    if clusters is not None:
-        enough &= np.nan_to_num(clusters) >= BOOTSTRAP_CLUSTERS
-    return np.asarray(inside & enough)
+    return np.asarray(inside & (support >= BOOTSTRAP_FROM) & enough_clusters(design))
+
+
+def enough_clusters(design: Design | None) -> NDArray[np.bool_]:
+    """Where clusters are enough for their bootstrap; rows, and clusters of one row, always are."""
+    if design is None:
+        return np.asarray(True)
+    return np.asarray((np.nan_to_num(design.clusters) >= BOOTSTRAP_CLUSTERS) | (design.largest <= 1))
 
 
 def linearised_error(metric: Metric, counts: NDArray[np.generic]) -> Array:

@@ -1,0 +1,400 @@
+"""The analysis as a whole: selection, disparities, simultaneous limits, clusters, classes, threads."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from slices.analysis import Analysis, analyse
+from slices.counts import OutcomeSpace
+from slices.errors import LogError
+from slices.intervals import clopper_pearson, koopman, miettinen_nurminen
+from slices.records import SliceRecord
+from slices.records import Tested as Asked
+from slices.replication import replicate
+from tests.slices.tables import binary, clustered, counted, one_way
+
+ALL = [
+    "precision",
+    "recall",
+    "fpr",
+    "fnr",
+    "specificity",
+    "npv",
+    "f1",
+    "accuracy",
+    "balanced_accuracy",
+    "selection_rate",
+    "prevalence",
+    "mcc",
+]
+
+
+def run(log, metrics=tuple(ALL), **options) -> Analysis:
+    return analyse(log, **({"metrics": tuple(metrics), "resamples": 2000, "seed": 5} | options))
+
+
+def found(analysis: Analysis, value: str, klass: str | None = None) -> SliceRecord:
+    wanted = one_way("group", value)
+    return next(r for r in analysis.slices if r.slice == wanted and r.klass == klass)
+
+
+def estimate(record: SliceRecord, metric: str):
+    return next(e for e in record.estimates if e.metric == metric)
+
+
+def disparity(record: SliceRecord, metric: str, against: str = "complement"):
+    return next(d for d in record.disparities if (d.metric, d.against) == (metric, against))
+
+
+LOG = binary(a=(400, 30, 60, 700), b=(80, 9, 12, 90), c=(9, 1, 3, 20), d=(5, 0, 0, 0))
+
+
+def test_the_interval_follows_the_support():
+    analysis = run(LOG)
+    methods = {value: estimate(found(analysis, value), "recall").method for value in "abcd"}
+    assert methods == {
+        "a": "bootstrap, BCa",
+        "b": "Wilson and Jeffreys, the wider",
+        "c": "Clopper-Pearson",
+        "d": "Clopper-Pearson",
+    }
+    c = estimate(found(analysis, "c"), "recall")
+    assert (c.low, c.high) == pytest.approx(tuple(map(float, clopper_pearson(9, 12, 0.05))))
+    assert c.support == 12
+
+
+def test_undefined_is_a_reason_and_never_a_number():
+    record = found(run(LOG), "d")
+    fpr = estimate(record, "fpr")
+    assert (fpr.value, fpr.low, fpr.high, fpr.support) == (None, None, None, 0)
+    assert fpr.undefined == "no row with a negative label"
+    assert disparity(record, "fpr").difference.value is None
+    assert disparity(record, "fpr").undefined == "the slice: no row with a negative label"
+    mcc = estimate(record, "mcc")
+    assert mcc.value is None
+    assert mcc.undefined == "labels or predictions are all of one class"
+
+
+def test_mcc_at_the_boundary_has_no_limits_and_says_why():
+    mcc = estimate(found(run(binary(a=(20, 0, 0, 30), b=(20, 5, 5, 30))), "a"), "mcc")
+    assert mcc.value == pytest.approx(1)
+    assert mcc.low is None
+    assert "no interval" in str(mcc.undefined)
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.lists(st.tuples(*[st.integers(0, 40)] * 4), min_size=2, max_size=4))
+def test_no_interval_is_of_zero_width_or_outside_the_range(tables):
+    if not any(map(sum, tables)):
+        return
+    log = binary(**{f"v{k}": table for k, table in enumerate(tables)})
+    analysis = run(log, resamples=200)
+    for record in analysis.overall + analysis.slices:
+        for item in record.estimates:
+            if item.low is not None:
+                lowest = -1 if item.metric == "mcc" else 0
+                assert lowest <= item.low < item.high <= 1
+                assert item.low - 1e-9 <= item.value <= item.high + 1e-9
+            else:
+                assert item.undefined
+        for item in record.disparities:
+            if item.difference.low is not None:
+                assert -2 <= item.difference.low < item.difference.high <= 2
+            if item.ratio.low is not None and item.ratio.high is not None:
+                assert 0 <= item.ratio.low < item.ratio.high
+
+
+@pytest.mark.parametrize("n", [12, 45, 110])
+def test_limits_are_monotone_in_the_count(n):
+    log = binary(**{f"v{k:03d}": (k, 0, n - k, 50) for k in range(n + 1)})
+    analysis = run(log, ["recall"], resamples=100)
+    lows, highs = zip(*((e.low, e.high) for r in analysis.slices for e in r.estimates), strict=True)
+    assert np.all(np.diff(lows) >= -1e-12)
+    assert np.all(np.diff(highs) >= -1e-12)
+
+
+def test_bootstrap_limits_are_monotone_in_the_count_beyond_monte_carlo_noise():
+    log = binary(**{f"v{k:03d}": (k, 0, 300 - k, 50) for k in range(0, 301, 10)})
+    lows, highs = zip(
+        *((e.low, e.high) for r in run(log, ["recall"]).slices for e in r.estimates), strict=True
+    )
+    assert np.all(np.diff(lows) > 0)
+    assert np.all(np.diff(highs) >= 0)
+
+
+def test_small_gaps_use_the_score_intervals_and_their_p_value():
+    log = binary(a=(30, 4, 10, 40), b=(70, 9, 10, 90))
+    gap = disparity(found(run(log), "a"), "recall")
+    assert gap.method == "score (Miettinen-Nurminen, Koopman)"
+    expected = miettinen_nurminen(30, 40, 70, 80, 0.05)
+    assert (gap.difference.low, gap.difference.high) == pytest.approx(tuple(map(float, expected)))
+    expected = koopman(30, 40, 70, 80, 0.05)
+    assert (gap.ratio.low, gap.ratio.high) == pytest.approx(tuple(map(float, expected)))
+    assert gap.ratio.value == pytest.approx((30 / 40) / (70 / 80))
+    assert gap.comparator is not None
+    assert (gap.comparator.value, gap.comparator.support) == (70 / 80, 80)
+
+
+@pytest.mark.parametrize("log", [LOG, binary(a=(30, 4, 10, 40), b=(70, 9, 10, 90))])
+def test_p_values_are_dual_to_the_difference(log):
+    for record in run(log).slices:
+        for gap in record.disparities:
+            if gap.p_value is not None and gap.difference.low is not None and abs(gap.p_value - 0.05) > 0.004:
+                excludes = gap.difference.low > 0 or gap.difference.high < 0
+                assert (gap.p_value < 0.05) == excludes, (gap.metric, gap.method)
+
+
+def test_the_overall_slice_has_no_disparity():
+    assert run(LOG).overall[0].disparities == ()
+
+
+def test_a_slice_and_its_complement_mirror_each_other():
+    log = binary(a=(400, 30, 60, 700), b=(380, 45, 70, 690))
+    analysis = run(log, resamples=20_000)
+    one, other = (disparity(found(analysis, v), "recall").difference for v in "ab")
+    assert one.value == pytest.approx(-other.value)
+    assert one.low == pytest.approx(-other.high, abs=0.004)
+
+
+def test_reference_values_are_compared_where_a_rule_asks():
+    tested = (Asked(one_way("group", "b"), None, "tpr", "difference", "a"),)
+    record = found(run(LOG, tested=tested), "b")
+    gap = disparity(record, "recall", "a")
+    assert gap.difference.value == pytest.approx(80 / 92 - 400 / 460)
+    assert [s.against for s in record.simultaneous] == ["a"]
+    assert not any(d.against == "a" for d in found(run(LOG), "b").disparities)
+
+
+def test_simultaneous_limits_are_exact_and_wider():
+    tested = tuple(
+        Asked(one_way("group", v), None, "recall", q, a)
+        for v in "abc"
+        for q, a in (("value", None), ("difference", "complement"), ("ratio", "complement"))
+    )
+    analysis = run(LOG, tested=tested)
+    assert analysis.family == 9
+    assert 0.95 < analysis.level < 1
+    for value, table in (("a", (400, 460)), ("b", (80, 92)), ("c", (9, 12))):
+        record = found(analysis, value)
+        item = next(s for s in record.simultaneous if s.quantity == "value")
+        expected = clopper_pearson(*table, 1 - analysis.level)
+        assert (item.low, item.high) == pytest.approx(tuple(map(float, expected)))
+        point = estimate(record, "recall")
+        assert item.low < point.low
+        assert item.high >= point.high
+        assert {s.quantity for s in record.simultaneous} == {"value", "difference", "ratio"}
+
+
+def test_what_the_log_does_not_hold_is_not_in_the_family():
+    tested = (
+        Asked(one_way("group", "a"), None, "recall", "value", None),
+        Asked(one_way("group", "zzz"), None, "recall", "value", None),
+        Asked(one_way("group", "a"), "cat", "recall", "value", None),
+    )
+    assert run(LOG, tested=tested).family == 1
+
+
+def test_an_unknown_metric_is_refused():
+    with pytest.raises(LogError, match="Metric 'nonsense' is not known"):
+        run(LOG, ["nonsense"])
+
+
+def test_threads_change_no_byte_and_seeds_do():
+    one, two = run(LOG, threads=1), run(LOG, threads=2)
+    assert one == two
+    assert run(LOG, seed=6) != one
+
+
+def test_the_order_of_slices_changes_nothing():
+    shuffled = replace(LOG, slices=(LOG.slices[0], *reversed(LOG.slices[1:])))
+    forwards, backwards = run(LOG), run(shuffled)
+    assert set(map(repr, forwards.slices)) == set(map(repr, backwards.slices))
+
+
+def test_renaming_a_group_changes_its_name_and_monte_carlo_noise_only():
+    first = binary(a=(400, 30, 60, 700), b=(300, 30, 60, 500))
+    second = binary(z=(400, 30, 60, 700), b=(300, 30, 60, 500))
+    one, two = (found(run(log, resamples=20_000), name) for log, name in ((first, "a"), (second, "z")))
+    for left, right in zip(one.estimates, two.estimates, strict=True):
+        assert (left.metric, left.value, left.support, left.method) == (
+            right.metric,
+            right.value,
+            right.support,
+            right.method,
+        )
+        assert left.low == pytest.approx(right.low, abs=0.003)
+
+
+def test_over_one_percent_undefined_replicates_means_the_small_sample_interval(monkeypatch):
+    import slices.selection as selection
+
+    monkeypatch.setattr(selection, "BOOTSTRAP_FROM", 2)
+    record = found(run(binary(a=(3, 1, 1, 300), b=(300, 40, 60, 500)), ["recall"]), "a")
+    item = estimate(record, "recall")
+    assert item.method.startswith("Clopper-Pearson; undefined in ")
+    assert item.method.endswith("% of the replicates")
+
+
+def test_method_sentences_say_unit_draws_and_family():
+    tested = (Asked(one_way("group", "a"), None, "recall", "value", None),) * 2
+    text = " ".join(run(LOG, tested=tested).method)
+    assert "The unit that is resampled is the row" in text
+    assert "2,000 draws" in text
+    assert "The policy tests 1 quantit" in text
+
+
+def test_progress_is_told():
+    told = []
+    run(LOG, progress=lambda what, done, total: told.append((what, done, total)))
+    assert ("resampling", 1) in {(what, done) for what, done, _ in told}
+    assert told[-1][1] == told[-1][2]
+
+
+def patients(count: int, images: int, seed: int, icc: float = 0.5):
+    rng = np.random.default_rng(seed)
+    shape = (1 - icc) / icc
+    share = rng.beta(0.85 * shape, 0.15 * shape, count)
+    right = rng.binomial(images, share)
+    sick = rng.random(count) < 0.5
+    tables = np.zeros((count, 4), dtype=np.int64)
+    tables[sick, 0], tables[sick, 2] = right[sick], images - right[sick]
+    tables[~sick, 3], tables[~sick, 1] = right[~sick], images - right[~sick]
+    return tables, rng.random(count) < 0.4
+
+
+def test_clusters_widen_the_interval_and_are_told():
+    tables, group = patients(600, 4, 1)
+    with_clusters = found(run(clustered(tables, group)), "a")
+    parts = {"a": tables[group].sum(0), "b": tables[~group].sum(0)}
+    without = found(run(binary(**{k: tuple(v) for k, v in parts.items()})), "a")
+    ours, naive = estimate(with_clusters, "recall"), estimate(without, "recall")
+    assert ours.value == naive.value
+    assert ours.method == "logit-t over clusters, guarded"
+    assert ours.clusters == int((tables[group][:, [0, 2]].sum(1) > 0).sum())
+    assert 1.8 < ours.design_effect < 3.2
+    assert ours.effective == pytest.approx(ours.support / ours.design_effect)
+    assert ours.high - ours.low > 1.3 * (naive.high - naive.low)
+
+
+def test_linearised_error_against_the_textbook_ratio_estimator():
+    tables, group = patients(80, 3, 2)
+    item = estimate(found(run(clustered(tables, group)), "a"), "recall")
+    y, x = tables[group][:, 0], tables[group][:, [0, 2]].sum(1)
+    y, x = y[x > 0].astype(float), x[x > 0].astype(float)
+    ratio, m = y.sum() / x.sum(), x.size
+    variance = m / (m - 1) * np.sum((y - ratio * x) ** 2) / x.sum() ** 2
+    assert item.effective == pytest.approx(ratio * (1 - ratio) / variance)
+
+
+def test_many_clusters_are_bootstrapped_and_agree_with_the_linearised_limits():
+    tables, group = patients(3000, 4, 3)
+    analysis = run(clustered(tables, group), ["recall"])
+    item = estimate(found(analysis, "a"), "recall")
+    assert item.method == "bootstrap, BCa"
+    error = np.sqrt(item.value * (1 - item.value) / item.effective)
+    assert item.high - item.low == pytest.approx(2 * 1.96 * error, rel=0.06)
+    assert "The unit that is resampled is the cluster" in analysis.method[0]
+
+
+def test_at_one_the_interval_is_that_of_the_clusters():
+    tables = np.zeros((10, 4), dtype=np.int64)
+    tables[:, 0] = 6
+    log = clustered(tables, np.arange(10) < 7)
+    item = estimate(found(run(log), "a"), "recall")
+    assert item.method == "Clopper-Pearson, n = clusters"
+    assert (item.value, item.clusters, item.support) == (1.0, 7, 42)
+    assert item.low == pytest.approx(float(clopper_pearson(7, 7, 0.05)[0]))
+
+
+def test_clusters_of_one_row_give_the_intervals_of_rows():
+    tables = np.repeat(np.eye(4, dtype=np.int64), [40, 5, 8, 47], axis=0)
+    group = np.arange(100) % 2 == 0
+    parts = {"a": tables[group].sum(0), "b": tables[~group].sum(0)}
+    ours = found(run(clustered(tables, group)), "a")
+    rows = found(run(binary(**{k: tuple(v) for k, v in parts.items()})), "a")
+    for name in ("recall", "fpr", "accuracy"):
+        assert estimate(ours, name).low == pytest.approx(estimate(rows, name).low)
+        assert estimate(ours, name).high == pytest.approx(estimate(rows, name).high)
+
+
+def test_simultaneous_limits_of_clusters_are_korn_graubard():
+    tables, group = patients(120, 4, 4)
+    tested = (Asked(one_way("group", "a"), None, "recall", "value", None),)
+    record = found(run(clustered(tables, group), tested=tested), "a")
+    item = record.simultaneous[0]
+    assert item.method.startswith("Korn-Graubard, guarded")
+    assert item.low < estimate(record, "recall").low
+
+
+def several_classes(seed: int = 1) -> tuple[OutcomeSpace, dict[str, np.ndarray]]:
+    rng = np.random.default_rng(seed)
+    space = OutcomeSpace("multiclass", ("cat", "dog", "eel"), 1, 12)
+    chances = np.full((3, 4), 0.03)
+    chances[range(3), range(3)] = 0.25
+    chances /= chances.sum()
+    return space, {name: rng.multinomial(n, chances.ravel())[None] for name, n in (("a", 900), ("b", 60))}
+
+
+def test_classes_have_records_of_their_own_and_one_over_all():
+    space, parts = several_classes()
+    analysis = run(counted(space, parts), ["recall", "precision"])
+    assert [r.klass for r in analysis.overall] == [None, "cat", "dog", "eel"]
+    matrix = parts["a"].reshape(3, 4)
+    cat = found(analysis, "a", "cat")
+    assert cat.counts == (
+        matrix[0, 0],
+        matrix[1:, 0].sum(),
+        matrix[0, 1:].sum(),
+        matrix[1:, 1:].sum(),
+    )
+    over = found(analysis, "a")
+    assert over.counts is None
+    accuracy = estimate(over, "accuracy")
+    assert accuracy.value == pytest.approx(np.trace(matrix[:, :3]) / matrix.sum())
+    assert accuracy.support == matrix.sum()
+    assert accuracy.method == "bootstrap, BCa"
+    macro = estimate(over, "macro_recall")
+    assert macro.value == pytest.approx(np.mean(np.diag(matrix[:, :3]) / matrix.sum(1)))
+    assert macro.support == 3
+    small = found(analysis, "b")
+    assert estimate(small, "macro_recall").method == "MOVER"
+    assert estimate(small, "mcc").low is None
+
+
+def test_pooled_accuracy_of_few_rows_is_a_proportion_of_rows():
+    space, parts = several_classes()
+    matrix = parts["b"].reshape(3, 4)
+    small = estimate(found(run(counted(space, parts), ["recall"]), "b"), "micro_recall")
+    assert small.method == "Wilson and Jeffreys, the wider"
+    errors = estimate(found(run(counted(space, parts), ["recall"]), "b"), "micro_fpr")
+    wrong = matrix[:, :3].sum() - np.trace(matrix[:, :3])
+    assert errors.value == pytest.approx(wrong / (2 * matrix.sum()))
+    assert errors.low > 0
+
+
+def test_classes_of_a_multi_label_log_are_drawn_by_themselves():
+    space = OutcomeSpace("multilabel", ("x", "y"), 2, 4)
+    parts = {
+        "a": np.array([[300, 20, 40, 640], [250, 9, 30, 711]]),
+        "b": np.array([[200, 20, 40, 640], [290, 9, 30, 711]]),
+    }
+    analysis = run(counted(space, parts), ["recall"])
+    assert [r.klass for r in analysis.overall] == [None, "x", "y"]
+    assert found(analysis, "a", "y").counts == (250, 9, 30, 711)
+    over = found(analysis, "a")
+    assert {e.metric for e in over.estimates} == {
+        f"{how}_{name}" for how in ("macro", "micro") for name in ("precision", "recall", "fpr", "f1")
+    }
+    assert estimate(over, "micro_recall").value == pytest.approx(550 / 620)
+
+
+def test_one_pair_is_one_joint_draw_whatever_else_is_asked():
+    alone = run(LOG, ["recall"])
+    among = run(LOG)
+    assert estimate(found(alone, "a"), "recall") == estimate(found(among, "a"), "recall")
+    assert replicate.__module__ == "slices.replication"
