@@ -98,9 +98,9 @@ def calibration_error(
     Notes
     -----
     The standard error is that of the debiased sum with each bin's gap normal about the observed one
-    (by quadrature; it exceeds the plug-in's where gaps are near 0), bins taken as independent; the
-    interval is truncated to [0, 1]. With fewer than 10 rows a bin fewer bins are used, never
-    fewer than 2; below 20 rows (clusters): undefined.
+    (by quadrature; it exceeds the plug-in's where gaps are near 0), bins taken as independent, and of
+    the correction's own size; the interval is truncated to [0, 1]. With fewer than 10 rows a bin
+    fewer bins are used, never fewer than 2; below 20 rows (clusters): undefined.
 
     References
     ----------
@@ -123,8 +123,10 @@ def calibration_error(
     gap = np.abs(curve.observed - curve.score)
     folded = folded_normal_mean(gap, np.sqrt(curve.variance))
     plug_in = float(share @ gap)
-    value = max(0.0, plug_in - float(share @ (folded - gap)))
-    se = sqrt(float(share**2 @ _debiased_variance(gap, np.sqrt(curve.variance))))
+    correction = float(share @ (folded - gap))
+    value = max(0.0, plug_in - correction)
+    # The correction holds only if the observed gaps were the true ones: it is uncertain by its own size.
+    se = sqrt(float(share**2 @ _debiased_variance(gap, np.sqrt(curve.variance))) + correction**2)
     if se == 0:
         reason = "Every bin holds one class and one score: the error has no spread to measure."
         return ScoreEstimate(value, None, None, None, rows, method, reason)

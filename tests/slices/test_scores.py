@@ -23,8 +23,8 @@ from slices.scores import (
 )
 from tests.oracles.asah import NDKA, POOR, S100B
 
-ROWS = st.lists(st.tuples(st.integers(0, 12), st.booleans()), min_size=25, max_size=80).filter(
-    lambda rows: 10 <= sum(y for _, y in rows) <= len(rows) - 10
+ROWS = st.lists(st.tuples(st.integers(0, 12), st.booleans()), min_size=60, max_size=100).filter(
+    lambda rows: 20 <= sum(y for _, y in rows) <= len(rows) - 20
 )
 
 
@@ -50,11 +50,18 @@ def test_delong_against_proc(scores: np.ndarray, expected: tuple[float, ...]) ->
 
 
 def test_logit_interval_by_hand() -> None:
-    found = auroc(histogram(NDKA, POOR))
-    centre = np.log(0.611957994580 / (1 - 0.611957994580))
-    reach = 1.959963984540 * 0.056487260063 / (0.611957994580 * (1 - 0.611957994580))
-    assert found.low == pytest.approx(1 / (1 + np.exp(reach - centre)), abs=1e-10)
-    assert found.high == pytest.approx(1 / (1 + np.exp(-reach - centre)), abs=1e-10)
+    from scipy.stats import t
+
+    counts = histogram(NDKA, POOR)
+    found = auroc(counts)
+    kernel = (NDKA[POOR][:, None] > NDKA[~POOR]) + 0.5 * (NDKA[POOR][:, None] == NDKA[~POOR])
+    value = kernel.mean()
+    influence = np.concatenate([(kernel.mean(1) - value) / 41, (kernel.mean(0) - value) / 72])
+    degrees = 2 / ((influence**4).sum() / (influence**2).sum() ** 2 - 1 / 113)
+    centre = np.log(value / (1 - value))
+    reach = t.ppf(0.975, min(degrees, 112)) * 0.056487260063 / (value * (1 - value))
+    assert found.low == pytest.approx(1 / (1 + np.exp(reach - centre)), abs=1e-9)
+    assert found.high == pytest.approx(1 / (1 + np.exp(-reach - centre)), abs=1e-9)
 
 
 @given(ROWS)
