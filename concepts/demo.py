@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from concepts.demo_config import AUDIT_TOML
 from concepts.demo_images import (
     EXPOSURES,
     Digits,
@@ -253,109 +254,3 @@ def write_concepts(
 
 def _quiet(_what: str, _done: int, _total: int) -> None:
     """No progress wanted."""
-
-
-AUDIT_TOML = """\
-# The built-in example of xaudit. The digits are real (scikit-learn's); scanner, exposure, site and session
-# are SIMULATED, and so is the mark that scanner B burns into the top right corner of its images.
-[subject]
-name = "Closed-loop detector (demo)"
-version = "1.0"
-purpose = "Flag handwritten digits with a closed loop (0, 6, 8, 9). Real digits, simulated acquisition."
-
-[log]
-path = "predictions.parquet"
-id = "id"
-label = "label"
-prediction = "prediction"
-positive = "loop"
-cluster = "session"              # images of one session share scanner, site and exposure
-
-[[attributes]]
-name = "scanner"
-kind = "acquisition"
-[[attributes]]
-name = "exposure"
-kind = "acquisition"
-[[attributes]]
-name = "site"
-kind = "acquisition"
-[[attributes]]
-name = "ink"                     # percent of the image covered by ink: thin to thick strokes
-kind = "other"
-bands = [28, 32, 36]
-
-[slices]
-intersections = 2
-
-[statistics]
-confidence = 0.95
-resamples = 10000
-seed = @SEED@
-
-# What a release of this network would have to show. One rule holds, several do not.
-[[policy.rules]]
-id = "accuracy-floor"            # the only figure that many reports give
-metric = "accuracy"
-at_least = 0.80
-overall = true
-
-[[policy.rules]]
-id = "recall-floor"              # loops must be found whichever scanner took the image
-metric = "recall"
-at_least = 0.80
-attributes = ["scanner", "exposure"]
-
-[[policy.rules]]
-id = "false-alarm-ceiling"
-metric = "fpr"
-at_most = 0.10
-attributes = ["scanner"]
-
-[[policy.rules]]
-id = "site-gap"                  # too few images to be sure of so small a gap
-metric = "recall"
-gap_at_most = 0.10
-against = "complement"
-attributes = ["site"]
-
-[[policy.rules]]
-id = "no-corner-mark"
-concept = "corner mark"
-must_not_drive = ["loop"]
-margin = 0.1
-
-[[policy.rules]]
-id = "no-thick-strokes"
-concept = "thick strokes"
-must_not_drive = ["loop"]
-margin = 0.1
-
-[model]
-factory = "concepts.demo:digits_cnn"
-weights = "model.safetensors"
-sha256 = "@SHA256@"
-layers = ["block2", "block3"]
-outputs = ["no loop", "loop"]
-input = { size = [32, 32], channels = 1, mean = [0.2], std = [0.3] }
-
-[concepts]
-images = "images"
-image_column = "file"
-classes = ["loop"]
-random = "concepts/random"
-pseudo_concepts = 300
-
-[[concepts.concept]]
-name = "corner mark"
-folder = "concepts/corner_mark"
-[[concepts.concept]]
-name = "thick strokes"
-folder = "concepts/thick_strokes"
-[[concepts.concept]]
-name = "null concept"            # ordinary images: nothing to learn, so no claim may come of it
-folder = "concepts/null"
-
-[report]
-formats = ["html", "pdf"]
-"""
