@@ -39,22 +39,22 @@ def cover(
     [(0, 1, 2)]
     """
     wanted = set(required)
-    left = {s for s in wanted if not any(s < other for other in wanted)}
+    maximal = sorted((s for s in wanted if not any(s < other for other in wanted)), key=sorted)
+    columns = sorted(set().union(*maximal))
+    candidates = sorted(_candidates(sizes, columns, limit) | set(maximal), key=sorted)
+    # Bit i of a candidate's number: it covers the required set i.
+    covers = [sum(1 << place for place, s in enumerate(maximal) if s <= block) for block in candidates]
+    # Ties go to the smaller block, then to the earlier columns: a plan is reproducible.
+    order = sorted(
+        range(len(candidates)), key=lambda c: (_cells(sizes, candidates[c]), sorted(candidates[c]))
+    )
+    left = (1 << len(maximal)) - 1
     blocks: list[tuple[int, ...]] = []
-    columns = sorted(set().union(*left)) if left else []
-    candidates = _candidates(sizes, columns, limit) | left
     while left:
-        best = max(candidates, key=lambda block: _worth(block, left, sizes))
-        blocks.append(tuple(sorted(best)))
-        left = {s for s in left if not s <= best}
+        best = max(order, key=lambda c: (covers[c] & left).bit_count())
+        blocks.append(tuple(sorted(candidates[best])))
+        left &= ~covers[best]
     return blocks
-
-
-def _worth(
-    block: frozenset[int], left: set[frozenset[int]], sizes: Sequence[int]
-) -> tuple[int, int, tuple[int, ...]]:
-    """Sets covered; ties go to the smaller block, then to the earlier columns: a plan is reproducible."""
-    return (sum(1 for s in left if s <= block), -_cells(sizes, block), tuple(-c for c in sorted(block)))
 
 
 def _candidates(sizes: Sequence[int], columns: Sequence[int], limit: int) -> set[frozenset[int]]:

@@ -19,6 +19,7 @@ from slices.text import exact_number
 
 Text = str | None
 DEFAULT_POSITIVE = "1"
+_MOST_PAIRS = 1 << 24
 
 
 class BadClassError(LogError):
@@ -307,6 +308,11 @@ def _multiclass(spec: LogSpec, texts: Mapping[str, Sequence[Text]]) -> _Reading:
             code.append(label * (k + 1) + prediction)
     pairs = None
     if "baseline" in texts:
+        if len(labels) * k > _MOST_PAIRS:
+            raise LogError(
+                f"A baseline for {k:,} classes takes too much memory ({len(labels):,} combinations occur); "
+                "compare fewer classes, or leave the baseline out."
+            )
         pairs = np.zeros((len(labels), k, 2, 2, 2), np.int64)
         based = [None if text is None else place.get(same(text), k) for text in baselines]
         for row, (label, prediction, base) in enumerate(zip(label_of, predicted, based, strict=True)):

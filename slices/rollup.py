@@ -208,7 +208,8 @@ class CellCounts:
     inside, outside : int64 array, shape (cells, strata, outcomes of a stratum)
     failed : int64 array, shape (cells, strata, 2)
     unlabelled, n, size : int64 array, shape (cells,)
-        ``size``: rows that a slice is measured by: those with a label, or all where none has one.
+        ``size``: rows that a slice is measured by: those with a label (in the largest class of
+        a multi-label log), or those without where none has one.
     """
 
     names: tuple[str, ...]
@@ -274,18 +275,20 @@ def _taken_apart(
 ) -> CellCounts:
     shape = (len(vectors), layout.strata, layout.cells)
     inside = vectors[:, : layout.counted]
-    failed = vectors[:, layout.failed]
+    failed = np.ascontiguousarray(vectors[:, layout.failed]).reshape(len(vectors), layout.strata, 2)
     unlabelled = vectors[:, layout.unlabelled].sum(axis=1)
     images = vectors[:, layout.images]
     # In a detection log the images are the rows; elsewhere there are none and outcomes are rows.
     n = np.where(images > 0, images, inside.sum(axis=1))
-    labelled = n + failed.sum(axis=1)
+    # A class of a multi-label log has one row an image: the largest class tells the images.
+    by_class = np.ascontiguousarray(inside).reshape(shape).sum(axis=2) + failed.sum(axis=2)
+    labelled = np.where(images > 0, images + failed.sum(axis=(1, 2)), by_class.max(axis=1))
     return CellCounts(
         names=names,
         codes=codes,
         inside=np.ascontiguousarray(inside).reshape(shape),
         outside=np.ascontiguousarray(outside[:, : layout.counted]).reshape(shape),
-        failed=np.ascontiguousarray(failed).reshape(len(vectors), layout.strata, 2),
+        failed=failed,
         unlabelled=unlabelled,
         n=n,
         size=np.where(labelled > 0, labelled, unlabelled),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import glob
 import gzip
 import json
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -54,7 +55,7 @@ class ParquetReader:
 
     def columns(self, path: Path) -> dict[str, pa.DataType]:
         schema = pq.read_schema(path)
-        return dict(zip(schema.names, schema.types, strict=True))
+        return dict(zip(_distinct(schema.names, path), schema.types, strict=True))
 
     def parts(self, path: Path) -> Sequence[int | None]:
         metadata = pq.read_metadata(path)
@@ -176,7 +177,7 @@ class ArrowReader:
     def columns(self, path: Path) -> dict[str, pa.DataType]:
         with pa.memory_map(str(path)) as stream:
             schema = self._open(stream).schema
-        return dict(zip(schema.names, schema.types, strict=True))
+        return dict(zip(_distinct(schema.names, path), schema.types, strict=True))
 
     def parts(self, path: Path) -> Sequence[int | None]:
         with pa.memory_map(str(path)) as stream:
@@ -442,7 +443,7 @@ def _known() -> str:
 def _distinct(names: Sequence[str], path: Path) -> list[str]:
     twice = sorted({name for name in names if list(names).count(name) > 1})
     if twice:
-        raise LogError(f"Column '{twice[0]}' stands twice in the header of {path.name}; rename one.")
+        raise LogError(f"Column '{twice[0]}' stands twice in {path.name}; rename one.")
     return list(names)
 
 
@@ -452,7 +453,7 @@ def _told(file: File, read: Callable[[], _Result]) -> _Result:
         return read()
     except LogError:
         raise
-    except (pa.ArrowException, OSError, UnicodeDecodeError, EOFError) as problem:
+    except (pa.ArrowException, OSError, UnicodeDecodeError, EOFError, zlib.error) as problem:
         first = str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__
         raise LogError(
             f"{file.name} cannot be read as {file.reader.name}: {first.rstrip('.')}. Is the file whole?"

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slices.counts import CountedLog
@@ -42,7 +42,7 @@ ROW = st.fixed_dictionaries(
 LOGS = st.lists(ROW, min_size=1, max_size=40).map(
     lambda rows: [*rows, dict.fromkeys(COLUMNS, "1"), {**dict.fromkeys(COLUMNS, "1"), "label": "0"}]
 )
-QUICK = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+QUICK = settings(max_examples=40)
 
 
 def write(rows: list[oracle.Row], path: Path, group: int = 7) -> None:

@@ -51,7 +51,7 @@ def test_pairs_of_eight_columns_need_few_blocks() -> None:
     assert all(math.prod(SIZES[c] for c in block) <= CELL_LIMIT for block in blocks)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30)
 @given(
     sizes=st.lists(st.integers(1, 400), min_size=1, max_size=15),
     order=st.integers(1, 3),
@@ -188,7 +188,7 @@ def test_sha256_of_a_file(tmp_path: Path) -> None:
 # ---- patterns
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10_000), st.integers(1, 60), st.sampled_from([(1, 4), (3, 4), (1, 12)]), st.booleans())
 def test_patterns_by_crossing_equal_patterns_from_all_rows(
     seed: int, size: int, shape: tuple[int, int], amounts: bool

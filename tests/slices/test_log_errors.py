@@ -120,7 +120,7 @@ CASES: dict[str, tuple[Callable[[Path], object], str]] = {
     "ragged CSV": (lambda f: count(log(f, CSV + "1,1\n")), "log.csv cannot be read as CSV: CSV parse error"),
     "header twice": (
         lambda f: count(log(f, "label,prediction,sex,sex\n1,1,F,F\n")),
-        "Column 'sex' stands twice in the header of log.csv; rename one.",
+        "Column 'sex' stands twice in log.csv; rename one.",
     ),
     "empty file": (lambda f: count(log(f, "")), "log.csv cannot be read as CSV: Empty CSV file."),
     "empty log": (lambda f: count(log(f, "label,prediction,sex\n")), "Log 'log.csv' has no rows"),

@@ -21,7 +21,8 @@ PREDICTED = Decision(prediction="prediction")
 
 
 def count(folder: Path, columns: dict[str, object], **roles: object) -> CountedLog:
-    pq.write_table(pa.table(columns), folder / "log.parquet", row_group_size=3)
+    table = pa.table(columns)
+    pq.write_table(table, folder / "log.parquet", row_group_size=max(2, len(table) // 3))
     given: dict[str, object] = {"label": "label", "decision": PREDICTED, "attributes": SEX, **roles}
     return count_log(LogSpec("log.parquet", folder, **given), intersections=2, minimum=1, keep_scores=True)  # type: ignore[arg-type]
 
@@ -411,3 +412,46 @@ def test_a_preview_names_columns_types_and_values(tmp_path: Path) -> None:
     assert (age.values, age.missing, age.numeric, age.rows) == (("1", "3"), 1, True, 3)
     assert (box.distinct, box.numeric) == (0, False)
     assert column_names("l.parquet", tmp_path) == ("sex", "age", "box")
+
+
+def test_a_multilabel_slice_is_measured_by_the_rows_of_its_largest_class(tmp_path: Path) -> None:
+    images = [("a", "F"), ("b", "F"), ("c", "M")]
+    rows = [(i, sex, finding) for i, sex in images for finding in ("AF", "SB", "ST")]
+    columns = {
+        "finding": [finding for *_, finding in rows],
+        "label": [1] * 9,
+        "prediction": [1] * 9,
+        "sex": [sex for _, sex, _ in rows],
+    }
+    pq.write_table(pa.table(columns), tmp_path / "log.parquet")
+    spec = LogSpec("log.parquet", tmp_path, "label", PREDICTED, SEX, klass="finding")
+    counted = count_log(spec, intersections=1, minimum=2)
+    assert [(e.slice.as_dict(), e.rows) for e in counted.small] == [({"sex": "M"}, 1)]
+
+
+def test_a_baseline_of_a_multiclass_log_is_paired_class_by_class(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    names = np.array(["cat", "dog", "owl", "newt"])
+    label, prediction, base = (names[rng.integers(0, k, 200)] for k in (3, 4, 4))
+    sex = rng.choice(["F", "M"], 200)
+    counted = count(
+        tmp_path,
+        {"label": label, "prediction": prediction, "base": base, "sex": sex},
+        baseline=Decision(prediction="base"),
+    )
+    women = one(counted, sex="F")
+    for stratum, name in enumerate(counted.space.classes):
+        for side, where in (("inside", sex == "F"), ("outside", sex != "F")):
+            for i, j, k in np.ndindex(2, 2, 2):
+                expected = (
+                    where & ((label == name) == i) & ((prediction == name) == j) & ((base == name) == k)
+                )
+                assert getattr(women.paired, side)[stratum, i, j, k] == expected.sum()  # type: ignore[attr-defined]
+
+
+def test_a_byte_order_mark_and_quoted_lines_are_read(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_bytes(b'\xef\xbb\xbflabel,prediction,sex\n1,1,"F\nemale"\n0,0,"a,b"\n')
+    counted = count_log(
+        LogSpec("log.csv", tmp_path, "label", PREDICTED, SEX, positive="1"), intersections=1, minimum=1
+    )
+    assert [value for value, _ in counted.attributes[0].values] == ["F\nemale", "a,b"]
