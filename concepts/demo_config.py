@@ -17,8 +17,8 @@ out_of_scope = "Everything else. The network was trained to fail: do not use it 
 users = "Whoever tries xaudit for the first time."
 reference_standard = "The digit as labelled in scikit-learn's data set; 0, 6, 8 and 9 count as closed loops."
 independence = "No digit of the log was used in training or in a concept set. Digits of one \
-simulated session share scanner, site and exposure; who wrote a digit is not known, so one writer's digits may be \
-in both halves."
+simulated session share scanner, site and exposure; who wrote a digit is not known, so one writer's \
+digits may be in both halves."
 training_data = "900 digits of the same data set. In training, scanner B (with its mark) took 92% of \
 the digits with a loop and 8% of the others; in the log, scanners know nothing of the label."
 

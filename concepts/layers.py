@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import torch
 
 from concepts.errors import ModelError
+from concepts.hooks import device_of, exact_arithmetic, hooked, split_output
+from concepts.pooling import image_axis
 from concepts.records import InputFormat
-from concepts.taps import device_of, exact_arithmetic, hooked, image_axis, split_output, tap
+from concepts.taps import tap
 
 if TYPE_CHECKING:
     from concepts.models import LoadedModel

@@ -12,27 +12,23 @@ from __future__ import annotations
 
 import io
 import json
-import pickletools
 import re
 import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from concepts.errors import ModelError
 from concepts.preflight_operators import allowed
 from concepts.preflight_program import check_program
+from concepts.preflight_sample import INSTEAD, check_sample, count_sample_images
 
 if TYPE_CHECKING:
     from torch import nn
     from torch.export import ExportedProgram
 
-INSTEAD = "export it anew with torch.export.save, or give a factory and safetensors weights"
 LARGEST_PROGRAM = 256 * 2**20
-LARGEST_SAMPLE = 32 * 2**20
-MOST_SAMPLE_IMAGES = 32
 
 PROGRAM = "models/model.json"
 SAMPLE = "data/sample_inputs/model.pt"
@@ -49,38 +45,6 @@ WEIGHT = re.compile(r"weight_[0-9]+", re.ASCII)
 TENSOR = re.compile(r"tensor_[0-9]+", re.ASCII)
 ELEMENT_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 2, 7: 4, 8: 8, 12: 1, 13: 2}
 """Bytes an element of torch's ScalarType: integers, half, float, double, bool, bfloat16."""
-
-HARMLESS_GLOBALS = frozenset(
-    {
-        *(
-            "torch._utils _rebuild_tensor_v2",
-            "torch._utils _rebuild_parameter",
-            "torch._tensor _rebuild_from_type_v2",
-        ),
-        *(
-            "torch Tensor",
-            "torch.nn.parameter Parameter",
-            "collections OrderedDict",
-            "torch Size",
-            "torch device",
-        ),
-        *(
-            f"torch {kind}Storage"
-            for kind in (
-                "Float",
-                "Double",
-                "Half",
-                "BFloat16",
-                "Long",
-                "Int",
-                "Short",
-                "Char",
-                "Byte",
-                "Bool",
-            )
-        ),
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +76,7 @@ def inspect_archive(content: bytes, *, name: str) -> CheckedArchive:
         raise ModelError(f"{name} is not a pt2 archive of version 0; {INSTEAD}.")
     if len(entries[PROGRAM]) > LARGEST_PROGRAM:
         raise ModelError(f"{name}: models/model.json is larger than {LARGEST_PROGRAM} bytes: refused.")
-    _check_sample(entries[SAMPLE], name)
+    check_sample(entries[SAMPLE], name)
     weights = _check_payload(entries, WEIGHTS_CONFIG, WEIGHTS, WEIGHT, name)
     constants = _check_payload(entries, CONSTANTS_CONFIG, CONSTANTS, TENSOR, name)
     return CheckedArchive(
@@ -226,39 +190,6 @@ def _whole(item: object) -> int:
     return item["as_int"]
 
 
-def _check_sample(content: bytes, name: str) -> None:
-    """The sample inputs: few and small, and a pickle that names tensors only.
-
-    They are not loaded by torch.export.load here (the archive is written anew without them); they are
-    checked all the same, since an archive that holds data or code there should not be in use.
-    """
-    if len(content) > LARGEST_SAMPLE:
-        raise ModelError(
-            f"{name} embeds sample inputs of {len(content)} bytes, more than {LARGEST_SAMPLE}: they may hold "
-            "a data set: refused; export it with one or two images."
-        )
-    if not content:
-        return
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            pickles = [info for info in archive.infolist() if PurePosixPath(info.filename).suffix == ".pkl"]
-            if len(pickles) != 1 or pickles[0].file_size > len(content):
-                raise ModelError(f"{name}: the sample inputs are not one saved tuple of tensors: refused.")
-            operations = list(pickletools.genops(archive.read(pickles[0])))
-    except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, RuntimeError, IndexError) as error:
-        raise ModelError(
-            f"{name}: the sample inputs are a bare pickle or damaged, not tensors saved by torch: "
-            f"refused; {INSTEAD}."
-        ) from error
-    for operation, argument, _ in operations:
-        code = operation.name in ("INST", "OBJ", "EXT1", "EXT2", "EXT4", "STACK_GLOBAL")
-        if code or (operation.name == "GLOBAL" and argument not in HARMLESS_GLOBALS):
-            raise ModelError(
-                f"{name}: the sample inputs are a pickle that calls "
-                f"{str(argument or operation.name)[:80]!r}, not only tensors: refused; {INSTEAD}."
-            )
-
-
 def load_archive(content: bytes, *, name: str, device: str = "cpu") -> nn.Module:
     """Check a .pt2 archive, then load it as a module with sub-modules (``torch.export.unflatten``).
 
@@ -274,7 +205,7 @@ def load_archive(content: bytes, *, name: str, device: str = "cpu") -> nn.Module
     import torch
     from torch.export.passes import move_to_device_pass
 
-    _count_sample_images(checked.sample, name)
+    count_sample_images(checked.sample, name)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch warns of its own deprecated calls
@@ -306,27 +237,6 @@ def _is_operator(target: object) -> bool:
         return allowed(f"torch.ops.{target}")
     module, named = getattr(target, "__module__", ""), getattr(target, "__name__", "")
     return allowed(f"{module}.{named}")
-
-
-def _count_sample_images(sample: bytes, name: str) -> None:
-    """Load the sample inputs as tensors only, and count them."""
-    import torch
-    from torch.utils import _pytree as pytree
-
-    if not sample:
-        return
-    try:
-        loaded = torch.load(io.BytesIO(sample), map_location="cpu", weights_only=True)
-    except Exception as error:  # anything but tensors
-        raise ModelError(f"{name}: the sample inputs do not load as tensors: refused; {INSTEAD}.") from error
-    images = [
-        len(leaf) for leaf in pytree.tree_leaves(loaded) if isinstance(leaf, torch.Tensor) and leaf.ndim
-    ]
-    if max(images, default=0) > MOST_SAMPLE_IMAGES:
-        raise ModelError(
-            f"{name} embeds {max(images)} sample inputs, more than {MOST_SAMPLE_IMAGES}: they may hold a "
-            "data set: refused; export it with one or two images."
-        )
 
 
 def _write_archive(checked: CheckedArchive) -> bytes:

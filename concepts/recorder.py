@@ -37,7 +37,8 @@ from concepts.recording import FORMAT, MANIFEST, Matrix, Recording, Rows, read_r
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from concepts.taps import Pooling, TapPlan
+    from concepts.pooling import Pooling
+    from concepts.taps import TapPlan
 
 __all__ = ["ActivationRecorder", "Recording", "read_recording"]
 

@@ -7,24 +7,17 @@ the layer returns a tuple, list, dict or dataclass, its first floating-point ten
 
 from __future__ import annotations
 
-import copy
-import dataclasses
 import difflib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
 
 from concepts.errors import ModelError
-
-if TYPE_CHECKING:
-    from torch.utils.hooks import RemovableHandle
-
-Pooling = Literal["flatten", "mean", "class_token"]
-Replace = Callable[[Tensor], object]
+from concepts.hooks import device_of, exact_arithmetic, hooked, split_output
+from concepts.logits import check_logits, select_logits
+from concepts.pooling import Pooling, image_axis, pool, pool_gradient, pooled_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +106,9 @@ def plan_taps(
         small, large = seen2[layer], seen3[layer]
         axes[layer] = image_axis(layer, small, large)
         shapes[layer] = (*small[: axes[layer]], *small[axes[layer] + 1 :])
-        sizes[layer] = _pooled_size(layer, shapes[layer], pooling)
+        sizes[layer] = pooled_size(layer, shapes[layer], pooling)
     logits = select_logits(answer, output)
-    found = _check_logits(logits, images=2, classes=classes)
+    found = check_logits(logits, images=2, classes=classes)
     return TapPlan(tuple(seen2), axes, shapes, sizes, pooling, output, found)
 
 
@@ -230,7 +223,7 @@ def tap(
         # The copies keep the tapped values intact through operations in place further on.
         answer = module(batch.detach().to(device_of(module)))
         logits = select_logits(answer, plan.output)
-        _check_logits(logits, images=len(batch), classes=plan.classes)
+        check_logits(logits, images=len(batch), classes=plan.classes)
         missing = [layer for layer in layers if layer not in nodes]
         if missing:
             raise ModelError(
@@ -314,95 +307,6 @@ def find_layers(module: nn.Module, layers: Sequence[str]) -> dict[str, nn.Module
     return found
 
 
-def select_logits(answer: object, output: str | int | None) -> Tensor:
-    """The logits in what a model returned, shape (N, K) or (N,).
-
-    Raises
-    ------
-    ModelError
-        The model returns several outputs and ``output`` names none, or one that is not there.
-    """
-    if isinstance(answer, Tensor):
-        if output is not None:
-            raise ModelError(
-                f"[model] output = {output!r}, but the model returns one tensor; leave `output` out."
-            )
-        return answer
-    names: list[str | int]
-    chosen: object
-    if isinstance(answer, Mapping):
-        names = [key for key in answer if isinstance(key, (str, int))]
-        chosen = answer.get(output)
-    elif dataclasses.is_dataclass(answer) or (isinstance(answer, tuple) and hasattr(answer, "_fields")):
-        fields = getattr(answer, "_fields", None) or [field.name for field in dataclasses.fields(answer)]  # type: ignore[arg-type]
-        names = list(fields)
-        chosen = getattr(answer, output, None) if isinstance(output, str) and output in names else None
-        if isinstance(output, int) and isinstance(answer, tuple) and -len(answer) <= output < len(answer):
-            chosen = answer[output]
-    elif isinstance(answer, (tuple, list)):
-        names = list(range(len(answer)))
-        chosen = answer[output] if isinstance(output, int) and -len(answer) <= output < len(answer) else None
-    else:
-        raise ModelError(f"The model returns {type(answer).__name__}, expected a tensor of logits.")
-    if isinstance(chosen, Tensor):
-        return chosen
-    listed = ", ".join(repr(name) for name in names)
-    if output is None:
-        raise ModelError(
-            f"The model returns several outputs ({listed}); say which holds the logits: [model] output."
-        )
-    raise ModelError(
-        f"[model] output = {output!r} is not a tensor in what the model returns; it has: {listed}."
-    )
-
-
-def pool(tensor: Tensor, axis: int, pooling: Pooling) -> Tensor:
-    """A layer's tensor as (N, d)."""
-    return _pool(tensor, axis, pooling, summed=False)
-
-
-def pool_gradient(tensor: Tensor, axis: int, pooling: Pooling) -> Tensor:
-    """A layer's gradient as (N, d); summed over positions where the activations are averaged."""
-    return _pool(tensor, axis, pooling, summed=True)
-
-
-def _pool(tensor: Tensor, axis: int, pooling: Pooling, *, summed: bool) -> Tensor:
-    images = tensor.movedim(axis, 0)
-    if images.ndim <= 2 or pooling == "flatten":
-        return images.reshape(images.shape[0], -1)
-    if pooling == "class_token":
-        return images[:, 0]
-    # (N, tokens, D) over tokens; (N, C, ...) over all positions.
-    positions = (1,) if images.ndim == 3 else tuple(range(2, images.ndim))
-    return images.sum(positions) if summed else images.mean(positions)
-
-
-def _pooled_size(layer: str, shape: tuple[int, ...], pooling: Pooling) -> int:
-    if pooling == "class_token" and len(shape) != 2:
-        raise ModelError(
-            f"Layer {layer!r} gives {' x '.join(map(str, shape)) or 'one value'} for an image, "
-            'not tokens x values; it has no class token: use pooling "flatten" or "mean".'
-        )
-    if len(shape) >= 2 and pooling == "class_token":
-        return shape[1]
-    if len(shape) >= 2 and pooling == "mean":
-        return shape[1] if len(shape) == 2 else shape[0]
-    size = 1
-    for length in shape:
-        size *= length
-    return size
-
-
-def image_axis(layer: str, small: tuple[int, ...], large: tuple[int, ...]) -> int:
-    changed = [axis for axis in range(min(len(small), len(large))) if small[axis] != large[axis]]
-    if len(small) == len(large) and len(changed) == 1 and (small[changed[0]], large[changed[0]]) == (2, 3):
-        return changed[0]
-    raise ModelError(
-        f"Layer {layer!r} gives a tensor of shape {list(small)} for 2 images and {list(large)} for 3: "
-        "no axis has one entry an image; name another layer."
-    )
-
-
 def _trial(
     module: nn.Module, modules: Mapping[str, nn.Module], batch: Tensor
 ) -> tuple[object, dict[str, tuple[int, ...]]]:
@@ -440,111 +344,3 @@ def _trial(
                 "value; name a layer that runs once, such as its parent block."
             )
     return answer, shapes
-
-
-def _check_logits(logits: Tensor, *, images: int, classes: int | None) -> int:
-    shape = tuple(logits.shape)
-    if logits.ndim not in (1, 2) or shape[0] != images:
-        raise ModelError(
-            f"The model's output has shape {list(shape)} for {images} images, expected [{images}, classes]."
-        )
-    found = 1 if logits.ndim == 1 else shape[1]
-    if classes is not None and found != classes:
-        raise ModelError(
-            f"The model gives {found} logits an image, but [model] outputs names {classes} classes; "
-            "name them in the order of the logits (one name, the positive class, for a single logit)."
-        )
-    values = logits.detach()
-    if (
-        found > 1
-        and bool((values >= 0).all())
-        and torch.allclose(values.sum(1).float(), torch.ones(images, device=values.device), atol=1e-4)
-    ):
-        raise ModelError(
-            "The model's outputs are probabilities (not negative, and each image's sum is 1); "
-            "return logits: leave the softmax out of the factory's module."
-        )
-    return found
-
-
-def split_output(out: object, layer: str) -> tuple[Tensor, Replace]:
-    """The first floating-point tensor in a layer's output, and how to put another in its place."""
-    if isinstance(out, Tensor):
-        if not out.is_floating_point():
-            raise ModelError(
-                f"Layer {layer!r} gives {out.dtype} values, which have no gradient; name another."
-            )
-        return out, lambda tensor: tensor
-    entries: list[tuple[object, object]]
-    if isinstance(out, Mapping):
-        entries = list(out.items())
-    elif isinstance(out, (tuple, list)):
-        entries = list(enumerate(out))
-    else:
-        raise ModelError(
-            f"Layer {layer!r} gives {type(out).__name__}, expected a tensor, or a tuple or dict with one."
-        )
-    for key, value in entries:
-        if isinstance(value, Tensor) and value.is_floating_point():
-            return value, _replacing(out, key)
-    raise ModelError(
-        f"Layer {layer!r} gives a {type(out).__name__} without a floating-point tensor; name another."
-    )
-
-
-def _replacing(out: object, key: object) -> Replace:
-    def replace(tensor: Tensor) -> object:
-        if isinstance(out, Mapping):
-            changed = copy.copy(out)
-            changed[key] = tensor  # type: ignore[index]
-            return changed
-        assert isinstance(out, (tuple, list))
-        items = [tensor if place == key else item for place, item in enumerate(out)]
-        if hasattr(out, "_fields"):
-            return type(out)(*items)
-        return type(out)(items)
-
-    return replace
-
-
-@contextmanager
-def hooked(
-    modules: Mapping[str, nn.Module], hook_for: Callable[[str], Callable[..., object]]
-) -> Iterator[None]:
-    """Forward hooks as a scope: none is left behind, whatever happens."""
-    handles: list[RemovableHandle] = []
-    try:
-        handles.extend(part.register_forward_hook(hook_for(layer)) for layer, part in modules.items())
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-@contextmanager
-def exact_arithmetic() -> Iterator[None]:
-    """The settings under which both passes give the same numbers.
-
-    The fast path of nn.TransformerEncoder and nn.MultiheadAttention skips their sub-modules (and their
-    hooks) when nothing needs a gradient. TF32 would round what a GPU multiplies to ten bits.
-    """
-    fast = torch.backends.mha.get_fastpath_enabled()
-    tf32 = torch.backends.cuda.matmul.allow_tf32
-    with ExitStack() as stack:
-        torch.backends.mha.set_fastpath_enabled(False)
-        stack.callback(torch.backends.mha.set_fastpath_enabled, fast)
-        if torch.cuda.is_available():
-            torch.backends.cuda.matmul.allow_tf32 = False
-            stack.callback(setattr, torch.backends.cuda.matmul, "allow_tf32", tf32)
-            stack.enter_context(
-                torch.backends.cudnn.flags(
-                    enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-                )
-            )
-        yield
-
-
-def device_of(module: nn.Module) -> torch.device:
-    for tensor in (*module.parameters(), *module.buffers()):
-        return tensor.device
-    return torch.device("cpu")

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from concepts.errors import ModelError
-from concepts.taps import activations, gradients, plan_taps, select_logits, tap
+from concepts.logits import select_logits
+from concepts.taps import activations, gradients, plan_taps, tap
 
 torch.set_num_threads(1)
 
