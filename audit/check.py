@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from audit.config import Loaded
-from audit.errors import InputError
 from audit.progress import Progress, silent
 from audit.run import check_formats, count
 from audit.targets import Target, family, targets
+from audit.translate import require_files
 from audit.wording import percent
 from slices.counts import FN, FP, TN, TP, CountedLog, SliceCounts
 from slices.power import Arm, detectable_gap
@@ -42,7 +42,7 @@ def check(loaded: Loaded, *, progress: Progress = silent) -> str:
     check_formats(loaded)
     counted, _ = count(loaded, progress=progress)
     found = targets(loaded.config.policy, counted)
-    _check_concepts(loaded)
+    require_files(loaded)
     return "\n".join([*_log_lines(counted), *_policy_lines(loaded, counted, found), *_concept_lines(loaded)])
 
 
@@ -111,23 +111,6 @@ def smallest_gap(target: Target, counts: SliceCounts, counted: CountedLog, confi
         for table in (counts.inside, counts.outside)
     )
     return detectable_gap(Arm(SUPPOSED, inside), Arm(SUPPOSED, outside), confidence=confidence)
-
-
-def _check_concepts(loaded: Loaded) -> None:
-    """Files and folders that the concept tests need, before anything is computed."""
-    model, concepts = loaded.config.model, loaded.config.concepts
-    if model is None or concepts is None:
-        return
-    needed = [("[model] weights", model.weights)]
-    needed += [(f"folder of concept '{item.name}'", item.folder) for item in concepts.concept if item.folder]
-    needed += [
-        (name, path) for name, path in (("random pool", concepts.random), ("images", concepts.images)) if path
-    ]
-    for what, path in needed:
-        if not (loaded.root / path).exists():
-            raise InputError(
-                f"The {what} '{path}' is not there; paths start from the configuration's folder."
-            )
 
 
 def _concept_lines(loaded: Loaded) -> Iterator[str]:

@@ -16,7 +16,7 @@ from audit.config import Loaded, load
 from audit.errors import InputError
 from audit.output import check_target, staged, write_documents
 from audit.progress import Progress, silent
-from audit.translate import refuse_unhonoured, to_concept_spec, to_intersections, to_log_spec
+from audit.translate import refuse_unhonoured, require_files, to_concept_spec, to_intersections, to_log_spec
 
 if TYPE_CHECKING:
     from concepts.records import ConceptStage
@@ -90,6 +90,7 @@ def gather(loaded: Loaded, *, progress: Progress = silent) -> Evidence:
     from slices.analysis import analyse
 
     statistics, policy = loaded.config.statistics, loaded.config.policy
+    require_files(loaded)
     logo = read_logo(loaded.config.report.logo, loaded.root)
     counted, spec = count(loaded, progress=progress)
     aims = targets(policy, counted)

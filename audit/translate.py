@@ -128,6 +128,29 @@ def to_intersections(config: Config, names: Sequence[str]) -> int | tuple[tuple[
     return tuple(sorted(listed | wanted, key=lambda group: (len(group), group)))
 
 
+def require_files(loaded: Loaded) -> None:
+    """Refuse at once where a file or folder that the concept tests need is not there.
+
+    Raises
+    ------
+    InputError
+        One line that names it.
+    """
+    model, concepts = loaded.config.model, loaded.config.concepts
+    if model is None or concepts is None:
+        return
+    needed = [("[model] weights", model.weights)]
+    needed += [(f"folder of concept '{item.name}'", item.folder) for item in concepts.concept if item.folder]
+    needed += [
+        (name, path) for name, path in (("random pool", concepts.random), ("images", concepts.images)) if path
+    ]
+    for what, path in needed:
+        if not (loaded.root / path).exists():
+            raise InputError(
+                f"The {what} '{path}' is not there; paths start from the configuration's folder."
+            )
+
+
 def to_concept_spec(
     loaded: Loaded, *, images: LogImages | None, slices: Sequence[tuple[tuple[str, str | None], ...]]
 ) -> ConceptStageSpec | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, datetime
 from itertools import pairwise
+from math import floor
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -302,6 +303,14 @@ class Config(Table):
             for name in self.concepts.slices:
                 if name not in names:
                     raise wrong(f"[concepts] slices names '{name}'{not_among(names, name, 'an attribute')}")
+        if self.concepts is not None:
+            # The smallest p-value of R pseudo-concepts is 1 / (R + 1); rounding: 1 - 0.95 is not quite 0.05.
+            needed = floor(1 / round(1 - self.statistics.confidence, 12) + 1e-9)
+            if self.concepts.pseudo_concepts < needed:
+                raise wrong(
+                    f"[concepts] pseudo_concepts is {self.concepts.pseudo_concepts}; at confidence "
+                    f"{self.statistics.confidence:g} no test could reject: at least {needed} are needed"
+                )
         for rule in self.policy.rules:
             self._check_concept_rule(rule)
         return self
