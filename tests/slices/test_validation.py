@@ -1,0 +1,108 @@
+"""The small version of the validation: coverage and false alarms as the analysis selects intervals."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from benchmarks.simulated_logs import beta_binomial, log_of_rows, recall_only
+from benchmarks.validate_slices import (
+    SHARES,
+    clustered_coverage,
+    exact_coverage,
+    gap_coverage,
+    gate,
+    limits_of_every_count,
+    smoothed,
+)
+from benchmarks.validation_measures import measured
+from slices.analysis import analyse
+
+
+@pytest.mark.parametrize("n", [10, 15, 20, 30, 31, 40, 60, 61, 100, 200, 500])
+def test_rows_cover_at_every_share(n: int) -> None:
+    """Exact: never below 93.5%, no zero width; from 30 rows on at most 97.5% on average off the lattice."""
+    counts, low, high = limits_of_every_count(n, resamples=2_000)
+    coverage = exact_coverage(n, counts, low, high)
+    assert coverage.min() >= 0.935
+    assert (high > low).all()
+    assert (low >= 0).all()
+    assert (high <= 1).all()
+    regular = n * (1 - SHARES) >= 4
+    if n >= 30 and regular.any():
+        assert smoothed(coverage)[regular].max() <= 0.975
+
+
+def test_bootstrap_sizes_cover() -> None:
+    """A support whose interval is a bootstrap, exact but for its draws."""
+    counts, low, high = limits_of_every_count(700)
+    coverage = exact_coverage(700, counts, low, high)
+    assert coverage.min() >= 0.935
+    assert (high > low).all()
+
+
+@pytest.mark.parametrize("n", [15, 40, 100, 300])
+def test_limits_rise_with_the_count(n: int) -> None:
+    _, low, high = limits_of_every_count(n)
+    assert (np.diff(low) >= 0).all()
+    assert (np.diff(high) >= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("patients", "images", "share", "correlation"),
+    [(15, (10, 10), 0.9, 0.3), (40, (1, 10), 0.95, 0.5), (150, (4, 4), 0.99, 0.3), (60, (2, 2), 0.5, 0.1)],
+)
+def test_patients_cover(patients: int, images: tuple[int, int], share: float, correlation: float) -> None:
+    """400 logs: at least 93.5% less three Monte Carlo errors, no zero width."""
+    found = clustered_coverage(patients, images, share, correlation, 400)
+    assert found.share >= 0.935 - 3 * 0.0123
+    assert found.zero_width == 0
+
+
+@pytest.mark.parametrize("gap", [0.0, 0.1])
+def test_gaps_cover(gap: float) -> None:
+    for found in gap_coverage(60, 600, 0.9, gap, 300):
+        assert found.share >= 0.935 - 3 * 0.0143
+        assert found.zero_width == 0
+
+
+@pytest.mark.parametrize("share", [0.95, 0.98])
+@pytest.mark.parametrize("n", [50, 500])
+def test_family_of_400_null_slices_rarely_fails(share: float, n: int) -> None:
+    found = gate(share, n, 400, share)
+    assert 1 - (1 - found.fails) ** 400 <= 0.05
+    assert found.meets <= 0.04
+
+
+def test_meets_would_lose_power_simultaneously() -> None:
+    found = gate(0.95, 200, 400, 0.85)
+    assert found.meets > 0.95
+    assert found.meets > found.meets_jointly + 0.15
+
+
+def test_harness_counts_coverage_and_zero_width() -> None:
+    found = measured(np.array([0.1, 0.4, 0.5, np.nan]), np.array([0.6, 0.6, 0.5, np.nan]), 0.5)
+    assert found.share == 0.75
+    assert found.zero_width == 1
+    assert str(found).startswith("75.0 ± ")
+
+
+def test_harness_draws_the_stated_correlation() -> None:
+    """Moments of the beta-binomial: variance n p (1 - p) (1 + (n - 1) ICC)."""
+    hits = beta_binomial(np.random.default_rng(0), np.full(200_000, 10), 0.8, 0.3)
+    assert hits.mean() == pytest.approx(8, abs=0.02)
+    assert hits.var() == pytest.approx(10 * 0.16 * (1 + 9 * 0.3), rel=0.02)
+
+
+def test_harness_gives_each_repetition_its_own_record() -> None:
+    analysis = analyse(log_of_rows(recall_only(np.array([3, 7]), 10)), metrics=("recall",), resamples=100)
+    assert [record.estimates[0].value for record in analysis.slices] == [0.3, 0.7]
+
+
+def test_exact_coverage_is_a_sum_of_probabilities() -> None:
+    counts = np.arange(11)
+    everything = exact_coverage(10, counts, np.zeros(11), np.ones(11))
+    assert everything == pytest.approx(np.ones(SHARES.size))
+    only_ten = exact_coverage(10, counts, np.where(counts == 10, 0.0, 2.0), np.ones(11) * 3)
+    assert only_ten == pytest.approx(binom.pmf(10, 10, SHARES))
