@@ -25,7 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
@@ -207,20 +207,17 @@ class _Work:
 def _compute(work: _Work, missing: list[str], held: Mapping[Quantity, set[str]], report: Progress) -> None:
     """Run the network over the missing images; each entry gets a segment of what it did not hold."""
     with ExitStack() as stack:
-        segments: dict[Quantity, tuple[set[str], Matrix]] = {}
+        segments: dict[Quantity, tuple[set[str], BinaryIO]] = {}
         for quantity, entry in work.entries.items():
             lacking = [key for key in missing if key not in held[quantity]]
             if lacking:
                 segments[quantity] = (set(lacking), stack.enter_context(entry.segment(lacking)))
-        filled = dict.fromkeys(segments, 0)
         done = 0
         for part, batch in work.batches(missing):
             found = work.run(batch)
-            for quantity, (lacking_set, target) in segments.items():
+            for quantity, (lacking_set, file) in segments.items():
                 chosen = [row for row, key in enumerate(part) if key in lacking_set]
-                start = filled[quantity]
-                target[start : start + len(chosen)] = found[quantity][chosen].numpy()
-                filled[quantity] = start + len(chosen)
+                file.write(found[quantity][chosen].numpy().tobytes())
             done += len(part)
             report("running the model over images", done, len(missing))
 
@@ -273,16 +270,16 @@ class Entry:
                 path.unlink(missing_ok=True)
 
     @contextmanager
-    def segment(self, hashes: Sequence[str]) -> Iterator[Matrix]:
-        """A new segment to be filled, shape (images, width); kept only if the block ends without an error."""
+    def segment(self, hashes: Sequence[str]) -> Iterator[BinaryIO]:
+        """A new segment, to which one row of float32 an image is written; kept if the block ends well.
+
+        Rows are written, not mapped: what a mapping writes stays in memory until the system needs the room.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         name = hashlib.sha256("\n".join(hashes).encode()).hexdigest()[:32]
-        with _moved_into_place(self.folder / f"{name}.npy") as path:
-            target = np.lib.format.open_memmap(
-                path, mode="w+", dtype=np.float32, shape=(len(hashes), self.width)
-            )
-            yield target
-            target.flush()
+        with _moved_into_place(self.folder / f"{name}.npy") as path, path.open("wb") as file:
+            _write_header(file, (len(hashes), self.width))
+            yield file
         with _moved_into_place(self.folder / f"{name}.json") as path:
             path.write_text(json.dumps(list(hashes)), encoding="utf-8")
 
@@ -298,21 +295,37 @@ class Entry:
                 return self._open(name)
         where = {key: (name, row) for name, rows in segments.items() for row, key in enumerate(rows)}
         shape = (len(asked), self.width)
-        if scratch is None or 4 * shape[0] * shape[1] <= IN_MEMORY:
-            target: Matrix = np.empty(shape, dtype=np.float32)
-        else:
-            target = np.lib.format.open_memmap(scratch, mode="w+", dtype=np.float32, shape=shape)
-        opened = {name: self._open(name) for name in segments}
-        for row, key in enumerate(asked):
-            name, place = where[key]
-            target[row] = opened[name][place]
-        return target
+        bytes_a_row = 4 * self.width
+        with ExitStack() as stack:
+            files = {name: stack.enter_context((self.folder / f"{name}.npy").open("rb")) for name in segments}
+            starts = {name: self._open(name).offset for name in segments}
 
-    def _open(self, name: str) -> Matrix:
-        opened: Matrix = np.load(self.folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-        if opened.dtype != np.float32:
-            raise ValueError(f"{name}.npy holds {opened.dtype}")
+            def rows_asked() -> Iterator[bytes]:
+                for key in asked:
+                    name, row = where[key]
+                    files[name].seek(starts[name] + row * bytes_a_row)
+                    yield files[name].read(bytes_a_row)
+
+            if scratch is None or shape[0] * bytes_a_row <= IN_MEMORY:
+                joined = np.frombuffer(bytearray().join(rows_asked()), dtype=np.float32)
+                return joined.reshape(shape)
+            with scratch.open("wb") as file:
+                _write_header(file, shape)
+                file.writelines(rows_asked())
+        mapped: Matrix = np.load(scratch, mmap_mode="r", allow_pickle=False)
+        return mapped
+
+    def _open(self, name: str) -> np.memmap[tuple[int, int], np.dtype[np.float32]]:
+        opened = np.load(self.folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+        if not isinstance(opened, np.memmap) or opened.dtype != np.float32:
+            raise ValueError(f"{name}.npy is not an array of float32")
         return opened
+
+
+def _write_header(file: BinaryIO, shape: tuple[int, int]) -> None:
+    """The header of a .npy file of float32 in rows."""
+    described = np.lib.format.dtype_to_descr(np.dtype(np.float32))
+    np.lib.format.write_array_header_1_0(file, {"descr": described, "fortran_order": False, "shape": shape})
 
 
 @contextmanager

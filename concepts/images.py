@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".pgm", ".ppm"})
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM")
+"""What a file may hold, whatever it is called: Pillow would hand others to programs (EPS to Ghostscript)."""
 SIXTEEN_BIT = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})
 
 Pixels = np.ndarray[tuple[int, int, int], np.dtype[np.float32]]
@@ -137,7 +139,7 @@ def read_pixels(path: Path, form: InputFormat) -> Pixels:
         with warnings.catch_warnings():
             # A decompression bomb is a warning below twice the limit; here it is always refused.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
+            with Image.open(path, formats=FORMATS) as image:
                 image.load()
                 if image.mode in SIXTEEN_BIT or image.mode == "I":
                     grey = _sixteen_bit(image, path).resize((width, height), Image.Resampling.BILINEAR)

@@ -272,8 +272,8 @@ def test_entry_keeps_nothing_of_a_failed_segment(tmp_path: Path) -> None:
     entry = Entry(tmp_path / "entry", 2)
 
     def fail() -> None:
-        with entry.segment(["x"]) as rows:
-            rows[:] = 1
+        with entry.segment(["x"]) as file:
+            file.write(np.ones(2, np.float32).tobytes())
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

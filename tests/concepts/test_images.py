@@ -153,6 +153,15 @@ def test_pixels_without_a_stated_range(tmp_path: Path) -> None:
         read_pixels(tmp_path / "i.tif", GREY)
 
 
+@pytest.mark.parametrize("kind", ["EPS", "PCX", "TGA"])
+def test_a_file_is_read_for_what_it_holds(tmp_path: Path, kind: str) -> None:
+    """An EPS file would be given to Ghostscript, whatever its name."""
+    path = tmp_path / "photo.png"
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(path, format=kind)
+    with pytest.raises(ConceptError, match=r"photo\.png cannot be read: cannot identify image file"):
+        read_pixels(path, GREY)
+
+
 def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = save(tmp_path / "large.png", np.zeros((60, 60), np.uint8))
     for limit in (2000, 1000):  # a warning and an error of Pillow's
