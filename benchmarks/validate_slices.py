@@ -268,7 +268,7 @@ def gate_section(runs: int) -> Iterator[str]:
         "floor of .85 (probability that one slice meets, and that all of 10 such slices do):"
     )
     yield ""
-    yield "| true recall | rows | one, pointwise % | one, jointly % | all 10, pointwise % | all 10, jointly % |"
+    yield "| truth | rows | one, pointwise % | one, jointly % | all 10, pointwise % | all 10, jointly % |"
     yield "|---:|---:|---:|---:|---:|---:|"
     for share, n in product((0.90, 0.95), (100, 200, 500, 1000)):
         found = gate(share, n, slices, 0.85)
