@@ -1,0 +1,249 @@
+"""Supplements: what a counted log and its analysis say beyond slice against complement.
+
+Composition only: the largest gap of each attribute, worst-case bounds for rows without a value,
+model against baseline, impact ratios. Every statistic is made in the module that it is named for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slices.counts import CountedLog, SliceCounts
+from slices.impact import ImpactTable, impact_table
+from slices.metrics import METRICS, Metric
+from slices.missingness import WorstCase, worst_case_difference, worst_case_value
+from slices.paired import PairedDifference, paired_difference
+from slices.records import Estimate, SliceRecord
+from slices.slicing import Slice
+from slices.worst_gap import WorstGap, worst_gap
+
+PAIRED_CLUSTERS = (
+    "the log has clusters, and the two models' joint outcomes are counted by row: no interval that "
+    "allows for several rows a patient"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeGap:
+    """The largest gap of one metric among the values of one attribute; names in place of positions."""
+
+    attribute: str
+    klass: str | None
+    metric: str
+    gap: WorstGap
+    highest: str | None
+    lowest: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class MissingBounds:
+    """Worst-case bounds of one metric of a one-way slice, and of its difference to the complement.
+
+    ``rows``: counted rows that have no value of the attribute.
+    """
+
+    slice: Slice
+    klass: str | None
+    metric: str
+    rows: int
+    value: WorstCase
+    difference: WorstCase
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Model less baseline in one slice and class."""
+
+    slice: Slice
+    klass: str | None
+    metric: str
+    difference: PairedDifference
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeImpact:
+    """The impact-ratio table of one attribute, or of several crossed."""
+
+    attributes: tuple[str, ...]
+    klass: str | None
+    table: ImpactTable
+
+
+def worst_gaps(
+    records: Sequence[SliceRecord], metrics: Sequence[str], *, confidence: float = 0.95
+) -> tuple[AttributeGap, ...]:
+    """The largest gap among the values of each attribute, for each class and proportion.
+
+    Parameters
+    ----------
+    records : sequence of SliceRecord
+        Of an analysis; one-way slices with a value are read, missing-value slices are no group.
+    metrics : sequence of str
+        Canonical names; those that are no proportions are passed over.
+    """
+    groups: dict[tuple[str, str | None], list[SliceRecord]] = {}
+    for record in records:
+        if record.slice.order == 1 and record.slice.values[0][1] is not None:
+            groups.setdefault((record.slice.values[0][0], record.klass), []).append(record)
+    found = []
+    for (attribute, klass), members in groups.items():
+        for metric in _proportions(metrics):
+            estimates = [_estimate(member, metric.name) for member in members]
+            if all(estimate is not None for estimate in estimates):
+                gap = _gap([e for e in estimates if e is not None], confidence)
+                names = [member.slice.values[0][1] for member in members]
+                highest = None if gap.highest is None else names[gap.highest]
+                lowest = None if gap.lowest is None else names[gap.lowest]
+                found.append(AttributeGap(attribute, klass, metric.name, gap, highest, lowest))
+    return tuple(found)
+
+
+def missing_bounds(
+    counted: CountedLog, metrics: Sequence[str], *, confidence: float = 0.95
+) -> tuple[MissingBounds, ...]:
+    """Worst-case bounds of every one-way slice of an attribute that some rows have no value of.
+
+    The rows' design effect is taken as 1: where the log has clusters, the sampling part of the limits
+    is too narrow, the bounds themselves are not.
+    """
+    without = {counts.slice.values[0][0]: counts for counts in counted.slices if _is_missing(counts.slice)}
+    found = []
+    for counts in counted.slices:
+        if counts.slice.order != 1 or _is_missing(counts.slice):
+            continue
+        gone = without.get(counts.slice.values[0][0])
+        if gone is None or gone.inside.sum() == 0:
+            continue
+        for klass, inside, outside, missing in _by_class(counted, counts, gone):
+            found += [
+                MissingBounds(
+                    counts.slice,
+                    klass,
+                    metric.name,
+                    int(missing.sum()),
+                    worst_case_value(metric, inside, missing, confidence=confidence),
+                    worst_case_difference(metric, inside, outside, missing, confidence=confidence),
+                )
+                for metric in _proportions(metrics, f1=True)
+            ]
+    return tuple(found)
+
+
+def changes(counted: CountedLog, metrics: Sequence[str], *, confidence: float = 0.95) -> tuple[Change, ...]:
+    """Model against baseline in every slice and class; empty where the log names no baseline.
+
+    In a log with clusters the difference has no limits, with that reason.
+    """
+    chosen = [METRICS[name] for name in metrics if name in METRICS and METRICS[name].kind != "score"]
+    found = []
+    for counts in counted.slices:
+        if counts.paired is None:
+            continue
+        for klass, joint in zip(counted.space.classes, counts.paired.inside, strict=True):
+            for metric in chosen:
+                if metric.name == "prevalence":
+                    continue
+                difference = paired_difference(metric, joint, confidence=confidence)
+                if counted.clusters is not None and difference.value is not None:
+                    difference = PairedDifference(
+                        difference.value,
+                        None,
+                        None,
+                        None,
+                        None,
+                        None,
+                        difference.changed,
+                        "none",
+                        PAIRED_CLUSTERS,
+                    )
+                found.append(Change(counts.slice, klass, metric.name, difference))
+    return tuple(found)
+
+
+def impact_tables(
+    counted: CountedLog,
+    attributes: Sequence[tuple[str, ...]],
+    *,
+    justification: str | None = None,
+    confidence: float = 0.95,
+) -> tuple[AttributeImpact, ...]:
+    """Impact-ratio tables of the named attributes, from the predictions' selection rates.
+
+    Parameters
+    ----------
+    counted : CountedLog
+    attributes : sequence of tuples of str
+        One name each, or several for an intersectional table; slices that the log was not counted
+        by give no row.
+    justification : str, optional
+        Why categories below 2% of the data are left out of the ratios; None keeps them in.
+    """
+    found = []
+    for names in attributes:
+        wanted = tuple(sorted(names))
+        members = [counts for counts in counted.slices if counts.slice.attributes == wanted]
+        known = [counts for counts in members if all(v is not None for _, v in counts.slice.values)]
+        unknown = [counts for counts in members if any(v is None for _, v in counts.slice.values)]
+        if not known:
+            continue
+        for k, klass in enumerate(counted.space.classes):
+            number, selected = (
+                np.array(v, dtype=np.int64)
+                for v in zip(*(_people(counted, c, k) for c in known), strict=True)
+            )
+            table = impact_table(
+                [tuple(str(value) for _, value in counts.slice.values) for counts in known],
+                number,
+                selected,
+                unknown=sum(_people(counted, counts, k)[0] for counts in unknown),
+                justification=justification,
+                confidence=confidence,
+            )
+            found.append(AttributeImpact(wanted, klass, table))
+    return tuple(found)
+
+
+def _people(counted: CountedLog, counts: SliceCounts, k: int) -> tuple[int, int]:
+    """Rows of a slice for one class, and those predicted positive."""
+    tp, fp, fn, tn = (int(v) for v in counted.space.confusion(counts.inside)[k])
+    return tp + fp + fn + tn, tp + fp
+
+
+def _by_class(
+    counted: CountedLog, *parts: SliceCounts
+) -> Iterator[tuple[str | None, NDArray[np.generic], NDArray[np.generic], NDArray[np.generic]]]:
+    """Class, confusion counts inside and outside the first slice, and inside the second."""
+    first, second = parts
+    tables = (counted.space.confusion(cells) for cells in (first.inside, first.outside, second.inside))
+    yield from zip(counted.space.classes, *tables, strict=True)
+
+
+def _is_missing(one: Slice) -> bool:
+    return one.order == 1 and one.values[0][1] is None
+
+
+def _proportions(metrics: Sequence[str], *, f1: bool = False) -> list[Metric]:
+    kinds = ("proportion", "f1") if f1 else ("proportion",)
+    return [METRICS[name] for name in metrics if name in METRICS and METRICS[name].kind in kinds]
+
+
+def _estimate(record: SliceRecord, metric: str) -> Estimate | None:
+    return next((estimate for estimate in record.estimates if estimate.metric == metric), None)
+
+
+def _gap(estimates: Sequence[Estimate], confidence: float) -> WorstGap:
+    """From the estimates' values, their effective denominators, and their clusters where there are any."""
+    value = np.array([0.0 if e.value is None else e.value for e in estimates])
+    support = np.array(
+        [e.support if e.effective is None else e.effective for e in estimates], dtype=np.float64
+    )
+    support = np.where([e.value is None for e in estimates], 0.0, support)
+    clusters = [e.clusters for e in estimates]
+    degrees = None
+    if all(c is not None for c in clusters):
+        degrees = np.array([max((c or 0) - 1, 1) for c in clusters], dtype=np.float64)
+    return worst_gap(value, support, confidence=confidence, degrees=degrees)
