@@ -1,4 +1,4 @@
-"""Assembly: the stages' records become the one evidence document. Nothing is computed here."""
+"""Assembly: the stages' records become the one evidence document. The figures come from the stages."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from pathlib import PurePosixPath
 
 from audit import provenance
 from audit.config import Loaded, policy_hash
+from audit.curves import score_curves
 from audit.limitations import limitations
-from audit.policy import Judged, verdict_of
+from audit.policy import Judged, Results, verdict_of
+from audit.robustness import breaking_points, missing_bounds, worst_gaps
 from audit.targets import kind_of
 from audit.wording import minimum_sentence, policy_sentences, rule_sentence, verdict_sentence
 from concepts.records import ConceptResult, ConceptStage
@@ -29,6 +31,7 @@ class Parts:
     spec: LogSpec
     counted: CountedLog
     analysis: Analysis
+    results: Results
     stage: ConceptStage | None
     findings: tuple[Judged, ...]
     associations: tuple[documents.Association, ...]
@@ -39,6 +42,8 @@ def to_evidence(parts: Parts) -> documents.Evidence:
     """The evidence of a run."""
     config, counted = parts.loaded.config, parts.counted
     findings = [_finding(judged) for judged in parts.findings]
+    bounds = missing_bounds(counted, parts.results, config.policy)
+    breaking = breaking_points(counted, parts.findings, config.statistics.confidence)
     return documents.Evidence(
         subject=documents.Subject(
             name=config.subject.name or PurePosixPath(config.log.path).name,
@@ -62,12 +67,16 @@ def to_evidence(parts: Parts) -> documents.Evidence:
             slices=[_record(record) for record in parts.analysis.slices],
             concepts=[_concept(result) for result in parts.stage.results] if parts.stage else [],
             concept_method=_concept_method(parts.stage),
+            curves=score_curves(counted, confidence=config.statistics.confidence),
+            worst_gaps=worst_gaps(counted, parts.results, config.policy),
+            missing_bounds=bounds,
+            breaking_points=breaking,
         ),
         policy=_policy(parts),
         findings=findings,
         verdict=_verdict(parts.findings),
         limitations=limitations(
-            parts.loaded.config, counted, parts.stage, parts.findings, parts.associations
+            config, counted, parts.stage, parts.findings, parts.associations, bounds, breaking
         ),
         method=documents.Method(
             sentences=[*parts.analysis.method, *policy_sentences(config, parts.analysis.family)]

@@ -8,7 +8,7 @@ from audit.config import Config
 from audit.policy import Judged
 from audit.wording import listed
 from concepts.records import ConceptStage
-from reports.evidence import Association, Limitation
+from reports.evidence import Association, BreakingPoint, Limitation, MissingBounds
 from slices.counts import CountedLog
 
 
@@ -18,6 +18,8 @@ def limitations(
     stage: ConceptStage | None,
     findings: Sequence[Judged],
     associations: Sequence[Association],
+    bounds: Sequence[MissingBounds],
+    breaking: Sequence[BreakingPoint],
 ) -> list[Limitation]:
     """What this report does not show, as typed entries made from the run's own facts."""
     found: list[Limitation] = []
@@ -29,7 +31,8 @@ def limitations(
                     what=f"The attribute '{summary.attribute.name}' is missing in part of the log.",
                     who="Cases without it: reported as a slice of their own, in no other slice of this "
                     "attribute.",
-                    size=f"{summary.missing:,} of {counted.rows:,} rows ({share:.1%}).",
+                    size=f"{summary.missing:,} of {counted.rows:,} rows ({share:.1%})."
+                    + _hidden(summary.attribute.name, bounds),
                     how_known="Counted in the log.",
                     what_to_do="Collect the attribute, or gate the missing slice with include_missing = "
                     "true.",
@@ -101,6 +104,21 @@ def limitations(
         )
         for item in not_tested
     ]
+    if breaking:
+        first = min(breaking, key=lambda item: (item.wrong_labels / item.rows, item.wrong_labels))
+        where = ", ".join(f"{name} = {value}" for name, value in first.slice.items()) or "all cases"
+        found.append(
+            Limitation(
+                what="The labels are taken as right.",
+                who=f"Every figure; the check that wrong labels undo first is '{first.rule}' ({where}).",
+                size=f"{first.wrong_labels:,} wrong labels among its {first.rows:,} rows, placed in the "
+                f"worst way.",
+                how_known="Computed from exact limits of the counts, for every check of a floor or ceiling "
+                "that is met.",
+                what_to_do="Have a part of the labels read again, and hold the error rate against this "
+                "number.",
+            )
+        )
     if config.policy.rules:
         found.append(
             Limitation(
@@ -124,6 +142,23 @@ def limitations(
         )
     )
     return found
+
+
+def _hidden(name: str, bounds: Sequence[MissingBounds]) -> str:
+    """How far the missing rows could move the figure that they could move most."""
+    known = [
+        (item.highest - item.lowest, item)
+        for item in bounds
+        if name in item.slice and item.lowest is not None and item.highest is not None
+    ]
+    if not known:
+        return ""
+    _, item = max(known, key=lambda pair: pair[0])
+    of_class = f" [{item.klass}]" if item.klass is not None else ""
+    return (
+        f" Wherever they belong, {item.metric} of {name} = {item.slice[name]}{of_class} lies between "
+        f"{item.lowest:.1%} and {item.highest:.1%} of these cases."
+    )
 
 
 def _concept_limitations(stage: ConceptStage) -> list[Limitation]:

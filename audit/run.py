@@ -92,7 +92,7 @@ def gather(loaded: Loaded, *, progress: Progress = silent) -> Evidence:
     statistics, policy = loaded.config.statistics, loaded.config.policy
     require_files(loaded)
     logo = read_logo(loaded.config.report.logo, loaded.root)
-    counted, spec = count(loaded, progress=progress)
+    counted, spec = count(loaded, keep_scores=loaded.config.log.score is not None, progress=progress)
     aims = targets(policy, counted)
     analysis = analyse(
         counted,
@@ -110,14 +110,16 @@ def gather(loaded: Loaded, *, progress: Progress = silent) -> Evidence:
         *judge(aims, records, counted, policy),
         *judge_concepts(policy, stage, statistics.confidence),
     )
-    parts = Parts(loaded, spec, counted, analysis, stage, findings, associations(counted), logo)
+    parts = Parts(loaded, spec, counted, analysis, records, stage, findings, associations(counted), logo)
     evidence = to_evidence(parts)
     progress("reading the policy", 1, 1)
     return evidence
 
 
-def count(loaded: Loaded, *, progress: Progress = silent) -> tuple[CountedLog, LogSpec]:
-    """Open the log and count it in one scan."""
+def count(
+    loaded: Loaded, *, keep_scores: bool = False, progress: Progress = silent
+) -> tuple[CountedLog, LogSpec]:
+    """Open the log and count it in one scan; ``keep_scores`` for the score curves, at 8 bytes a row."""
     from slices.log import column_names, count_log
 
     refuse_unhonoured(loaded.config)
@@ -130,6 +132,7 @@ def count(loaded: Loaded, *, progress: Progress = silent) -> tuple[CountedLog, L
         spec,
         intersections=to_intersections(loaded.config, names),
         minimum=loaded.config.slices.minimum,
+        keep_scores=keep_scores,
         progress=progress,
     )
     return counted, spec

@@ -7,6 +7,7 @@ from itertools import combinations
 
 from audit.config import Baseline, Config, Loaded
 from audit.errors import InputError
+from audit.metric_names import SCORE_METRICS
 from concepts.records import ConceptSpec, ConceptStageSpec, InputFormat, LogImages, ModelSpec
 from slices.roles import Attribute, Decision, DetectionColumns, LogSpec
 
@@ -24,6 +25,12 @@ def refuse_unhonoured(config: Config) -> None:
     InputError
         One line that names the role.
     """
+    for rule in config.policy.rules:
+        if rule.metric in SCORE_METRICS:
+            raise InputError(
+                f"Rule '{rule.id}': {rule.metric} is not honoured by this version of xaudit; "
+                "take the rule away."
+            )
     for role in ROLES:
         if role not in HONOURED and getattr(config.log, role) is not None:
             raise InputError(f"[log] '{role}' is not honoured by this version of xaudit; take it away.")

@@ -248,10 +248,59 @@ class ScoreCurve(Part):
     points: list[CurvePoint]
 
 
+class WorstGap(Part):
+    """The largest gap among an attribute's values; the interval allows for the choice of the extremes."""
+
+    attribute: str
+    klass: str | None = Field(alias="class", default=None)
+    metric: str
+    value: Number
+    low: Number
+    high: Number
+    highest: str | None
+    lowest: str | None
+    groups: int
+    method: str
+    undefined: str | None = None
+
+
+class MissingBounds(Part):
+    """A slice's figure over every allocation of the rows whose attribute is missing.
+
+    ``lowest`` and ``highest`` bound the figure, ``low`` and ``high`` add sampling error.
+    """
+
+    slice: SliceValues
+    klass: str | None = Field(alias="class", default=None)
+    metric: str
+    missing: int
+    value: Number
+    lowest: Number
+    highest: Number
+    low: Number
+    high: Number
+    method: str
+    undefined: str | None = None
+
+
+class BreakingPoint(Part):
+    """The fewest wrong labels, placed in the worst way, after which a check is no longer met."""
+
+    rule: str
+    slice: SliceValues
+    klass: str | None = Field(alias="class", default=None)
+    metric: str
+    wrong_labels: int
+    rows: int
+
+
 class Results(Part):
     overall: list[SliceRecord]
     slices: list[SliceRecord]
     curves: list[ScoreCurve] = []
+    worst_gaps: list[WorstGap] = []
+    missing_bounds: list[MissingBounds] = []
+    breaking_points: list[BreakingPoint] = []
     concepts: list[ConceptRecord] = []
     concept_method: ConceptMethod | None = None
 

@@ -1,0 +1,105 @@
+"""Robustness in the evidence: held against slow searches over the log's own rows."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from audit import run_audit
+from reports.evidence import Evidence
+from tests.audit.workplace import CONFIGURATION, HEADER, RULES, rows, write_work
+
+
+@pytest.fixture(scope="module")
+def evidence(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
+    by_score = CONFIGURATION.replace(
+        'prediction = "prediction"', 'score = "score"\nthreshold = 0.5\ntie = ">="'
+    )
+    return run_audit(write_work(tmp_path_factory.mktemp("robust"), configuration=by_score))
+
+
+def column(name: str) -> list[str]:
+    return [row[HEADER.index(name)] for row in rows()]
+
+
+def test_the_worst_gap_is_the_largest_difference_seen(evidence: Evidence) -> None:
+    (gap,) = (
+        item for item in evidence.results.worst_gaps if (item.attribute, item.metric) == ("scanner", "recall")
+    )
+    values = {
+        record.slice["scanner"]: next(e.value for e in record.estimates if e.metric == "recall")
+        for record in evidence.results.slices
+        if list(record.slice) == ["scanner"]
+    }
+    assert gap.value == pytest.approx(abs(values["A"] - values["B"]))  # type: ignore[operator]
+    assert (gap.highest, gap.lowest) == ("A", "B")
+    assert gap.low is not None
+    assert gap.high is not None
+    assert 0 < gap.low < gap.value < gap.high <= 1
+
+
+def test_bounds_hold_every_allocation_of_the_missing_rows(evidence: Evidence) -> None:
+    """Every number of missing hits and misses that could belong to the slice, by counting."""
+    (bounds,) = (
+        item
+        for item in evidence.results.missing_bounds
+        if item.slice == {"sex": "F"} and item.metric == "recall"
+    )
+    hit = [float(score) >= 0.5 for score in column("score")]
+    positive = [label == "1" for label in column("label")]
+    sex = column("sex")
+    inside, missing = (
+        [h for h, p, s in zip(hit, positive, sex, strict=True) if p and s == wanted] for wanted in ("F", "")
+    )
+    assert missing, "the log must hide some positives"
+    every = [
+        (sum(inside) + hits) / (len(inside) + hits + misses)
+        for hits, misses in product(range(sum(missing) + 1), range(len(missing) - sum(missing) + 1))
+    ]
+    assert bounds.lowest == pytest.approx(min(every))
+    assert bounds.highest == pytest.approx(max(every))
+    assert bounds.low is not None
+    assert bounds.low <= bounds.lowest  # type: ignore[operator]
+    (entry,) = (item for item in evidence.limitations if "'sex' is missing" in item.what)
+    assert "Wherever they belong" in entry.size
+
+
+def test_breaking_points_are_of_met_floors_only(evidence: Evidence) -> None:
+    met = {
+        (finding.rule, tuple(finding.slice.items()))
+        for finding in evidence.findings
+        if finding.outcome == "meets" and finding.kind in ("floor", "ceiling")
+    }
+    points = evidence.results.breaking_points
+    assert {(item.rule, tuple(item.slice.items())) for item in points} == met
+    assert met
+    assert all(0 <= item.wrong_labels <= item.rows for item in points)
+    assert any("taken as right" in item.what for item in evidence.limitations)
+
+
+def test_curves_of_the_scores(evidence: Evidence) -> None:
+    """The ROC curve passes through the operating point; reliability bins hold every row once."""
+    roc, bins = (
+        next(item for item in evidence.results.curves if item.slice == {} and item.kind == kind)
+        for kind in ("roc", "reliability")
+    )
+    assert (roc.points[0].x, roc.points[0].y, roc.points[-1].x, roc.points[-1].y) == (0, 0, 1, 1)
+    assert [point.y for point in roc.points] == sorted(point.y for point in roc.points)
+    assert sum(point.n or 0 for point in bins.points) == 600
+    assert all(point.low <= point.y <= point.high for point in bins.points)  # type: ignore[operator]
+    kinds = {(item.kind, tuple(item.slice.items())) for item in evidence.results.curves}
+    assert ("roc", (("scanner", "B"),)) in kinds
+
+
+def test_without_scores_there_are_no_curves(tmp_path: Path) -> None:
+    assert run_audit(write_work(tmp_path, more=RULES)).results.curves == []
+
+
+def test_clusters_have_no_breaking_point(tmp_path: Path) -> None:
+    clustered = CONFIGURATION.replace('positive = "1"', 'positive = "1"\ncluster = "patient"')
+    evidence = run_audit(write_work(tmp_path, configuration=clustered))
+    assert evidence.results.breaking_points == []
+    gap = next(item for item in evidence.results.worst_gaps if item.attribute == "scanner")
+    assert gap.low is not None
