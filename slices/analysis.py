@@ -97,7 +97,7 @@ def analyse(
 
     estimation = Estimation.of(counted, pairs, chosen, tuple(POOLED[name] for name in over), progress)
     results = redrawn(estimation, estimation.closed_form(alpha), alpha, resamples, seed, threads, progress)
-    results = [adjusted(result) for result in results]
+    results = adjusted(results)
 
     classes = counted.space.classes
     family = members(tested, counted.slices, pairs, classes, [metric.name for metric in chosen], over)
@@ -118,7 +118,7 @@ def analyse(
                 slice_record(counts, None, (index, OVER_CLASSES), None, all_classes, compared, jointly)
             )
         for k, klass in enumerate(classes):
-            table = estimation.counts[index, k]
+            table = estimation.rows[0][index, k]
             records.append(slice_record(counts, klass, (index, k), table, each_class, compared, jointly))
     first = len(classes) + bool(all_classes)
     return Analysis(

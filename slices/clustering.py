@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slices.counts import ClusterPatterns, OutcomeSpace
+from slices.degrees import FEWEST
 from slices.metrics import METRICS, Metric, PooledMetric, gradient
-from slices.pooling import as_proportion
 from slices.selection import Design
 
 Array = NDArray[np.float64]
@@ -73,7 +73,7 @@ def linearise(
             simple = (rows * single**2).sum(-1)[:, None]
             contributes = (metric.trials(each) > 0)[..., None]
             trials = metric.trials(total)[:, None]
-            yes, size = (part[..., None] for part in as_proportion(metric, each))
+            size = metric.trials(each)[..., None]
         else:
             slope = np.nan_to_num(gradient(metric, total))
             influence = np.einsum("pskf,skf->psk", each, slope)
@@ -81,9 +81,7 @@ def linearise(
             proportion = metric.kind in ("proportion", "f1")
             contributes = metric.support(each) > 0 if proportion else each.sum(-1) > 0
             trials = metric.support(total)
-            yes, size = (
-                (metric.count(each), metric.trials(each)) if proportion else (each[..., 0], each.sum(-1))
-            )
+            size = metric.trials(each) if proportion else each.sum(-1)
         clusters = np.tensordot(times, contributes.astype(np.float64), axes=1)
         correction = np.where(clusters > 1, clusters / np.maximum(clusters - 1, 1), np.nan)
         squares = np.tensordot(times, influence**2, axes=1)
@@ -95,24 +93,18 @@ def linearise(
             effective = trials * simple / error**2
         # At 0 and 1 nothing varies between clusters: each is worth one row, as its limits have it.
         effective = np.where(np.isfinite(effective), effective, clusters)
-        largest = size.max(axis=0)
-        design = Design(
-            error,
-            clusters,
-            effective,
-            largest,
-            _heap(yes, times, largest),
-            _heap(size - yes, times, largest),
-        )
+        fourth = np.tensordot(times, influence**4, axes=1)
+        design = Design(error, clusters, effective, size.max(axis=0), degrees(squares, fourth, clusters))
         result[metric.name] = Errors(design, correlation)
     return result
 
 
-def _heap(rows: Array, times: Array, largest: Array) -> Array:
-    """Rows of an outcome in the clusters that have it, weighted by itself; one whole cluster counted in."""
-    total = np.tensordot(times, rows, axes=1) + largest
-    squares = np.tensordot(times, rows**2, axes=1) + largest**2
-    return np.asarray(np.where(total > 0, squares / np.where(total > 0, total, 1), 0.0))
+def degrees(second: Array, fourth: Array, clusters: Array) -> Array:
+    """Satterthwaite's degrees of freedom, as ``slices.degrees`` has them, for arrays of moments."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        matched = 2 / np.maximum(fourth / second**2 - 1 / clusters, 1e-12)
+    bounded = np.clip(np.nan_to_num(matched), FEWEST, None)
+    return np.asarray(np.minimum(bounded, np.maximum(clusters - 1, 1)))
 
 
 def gather(

@@ -12,6 +12,8 @@ from slices.counts import ClusterPatterns, CountedLog, SliceCounts
 from slices.records import Tested
 from slices.slicing import Slice
 
+Array = NDArray[np.float64]
+
 COMPLEMENT = "complement"
 
 
@@ -48,7 +50,7 @@ def make_pairs(slices: Sequence[SliceCounts], tested: Sequence[Tested]) -> tuple
 
 
 def both_sides(counted: CountedLog, pairs: Sequence[Pair]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """One-vs-rest confusion counts of all slices and comparators, each of shape (pairs, classes, 4)."""
+    """One-vs-rest rows of all slices and comparators, each of shape (pairs, classes, 4)."""
     slices = counted.slices
     inside = np.stack([slices[pair.index].inside for pair in pairs])
     outside = np.stack([comparator(slices, pair) for pair in pairs])
@@ -56,6 +58,30 @@ def both_sides(counted: CountedLog, pairs: Sequence[Pair]) -> tuple[NDArray[np.i
         np.asarray(counted.space.confusion(inside), dtype=np.int64),
         np.asarray(counted.space.confusion(outside), dtype=np.int64),
     )
+
+
+def weighted_sides(counted: CountedLog, pair: Pair) -> tuple[Array, Array] | None:
+    """Sums of weights (on average 1 a row) and of squares, each (2, strata, cells); None: no weights."""
+    here = counted.slices[pair.index].weighted
+    if here is None:
+        return None
+    mean = mean_weight(counted)
+    if pair.other is None:
+        totals, squares = [here.inside, here.outside], [here.inside_squares, here.outside_squares]
+    else:
+        other = counted.slices[pair.other].weighted
+        if other is None:
+            raise ValueError("A weighted log has weights in every slice.")
+        totals, squares = [here.inside, other.inside], [here.inside_squares, other.inside_squares]
+    return np.stack(totals) / mean, np.stack(squares) / mean**2
+
+
+def mean_weight(counted: CountedLog) -> float:
+    """Mean weight of the counted rows; 1 where rows have none."""
+    whole = counted.slices[0]
+    if whole.weighted is None:
+        return 1.0
+    return float(whole.weighted.inside.sum()) / max(int(whole.inside.sum()), 1) or 1.0
 
 
 def comparator(slices: Sequence[SliceCounts], pair: Pair) -> NDArray[np.int64]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slices.clustering import Errors, gather, linearise, with_parts
-from slices.comparison import Pair, both_sides, comparator, joint_patterns
+from slices.comparison import Pair, both_sides, comparator, joint_patterns, mean_weight, weighted_sides
 from slices.counts import CountedLog
 from slices.disparities import Gaps, gaps, gaps_by_mover
 from slices.metrics import METRICS, POOLED, Metric, PooledMetric
@@ -31,6 +31,7 @@ from slices.replication import (
     replicate,
 )
 from slices.selection import NONE, Bounds, Design, bootstrap_valid, bounds
+from slices.weighting import linearise_rows
 
 Array = NDArray[np.float64]
 Progress = Callable[[str, int, int], None]
@@ -94,7 +95,10 @@ class Estimation:
 
     Attributes
     ----------
-    counts, others : int array, shape (pairs, classes, 4)
+    rows : pair of int array, shape (pairs, classes, 4)
+        Of the slices; of their comparators.
+    counts, others : array, shape (pairs, classes, 4)
+        The same, or sums of weights.
     first, second : dict of name to Design
         Both sides' designs of the figures whose unit is the cluster; empty where it is the row.
     correlation : dict of name to array
@@ -104,8 +108,9 @@ class Estimation:
     pairs: tuple[Pair, ...]
     metrics: tuple[Metric, ...]
     pooled: tuple[PooledMetric, ...]
-    counts: NDArray[np.int64]
-    others: NDArray[np.int64]
+    rows: tuple[NDArray[np.int64], NDArray[np.int64]]
+    counts: NDArray[np.generic]
+    others: NDArray[np.generic]
     first: dict[str, Design]
     second: dict[str, Design]
     correlation: dict[str, Array]
@@ -122,20 +127,35 @@ class Estimation:
         pooled: tuple[PooledMetric, ...],
         progress: Progress,
     ) -> Estimation:
-        """Counts of both sides, and errors between clusters where clusters are the unit."""
-        counts, others = both_sides(counted, pairs)
+        """Counts of both sides; errors where the row is not the unit, or rows have weights."""
+        rows = both_sides(counted, pairs)
+        weighted = counted.slices[0].weighted is not None
+        parts = with_parts(metrics) if counted.clusters is not None or weighted else ()
         by_class: list[dict[str, Errors]] = []
         over: list[dict[str, Errors]] = []
-        if counted.patterns is not None:
-            parts = with_parts(metrics) if counted.clusters is not None else ()
-            for number, pair in enumerate(pairs):
+        sums: list[NDArray[np.float64]] = []
+        for number, pair in enumerate(pairs):
+            weights = weighted_sides(counted, pair)
+            if weights is not None:
+                sums.append(np.asarray(counted.space.confusion(weights[0]), dtype=np.float64))
+            if counted.patterns is not None and (parts or pooled):
                 patterns = joint_patterns(counted, pair)
-                if parts:
-                    by_class.append(linearise(counted.space, patterns, parts))
-                if pooled:
-                    over.append(linearise(counted.space, patterns, pooled))
-                progress("linearising over clusters", number + 1, len(pairs))
-        return cls(counted, pairs, metrics, pooled, counts, others, *gather(by_class), *gather(over))
+                if weights is not None:
+                    patterns = replace(
+                        patterns, totals=patterns.totals.astype(np.float64) / mean_weight(counted)
+                    )
+                by_class.append(linearise(counted.space, patterns, parts))
+                over.append(linearise(counted.space, patterns, pooled))
+            elif weights is not None:
+                here = counted.slices[pair.index].inside
+                table = np.stack([here, comparator(counted.slices, pair)])
+                by_class.append(linearise_rows(counted.space, *weights, table, parts))
+                over.append(linearise_rows(counted.space, *weights, table, pooled))
+            if by_class:
+                progress("linearising", number + 1, len(pairs))
+        counts = np.stack([side[0] for side in sums]) if weighted else rows[0]
+        others = np.stack([side[1] for side in sums]) if weighted else rows[1]
+        return cls(counted, pairs, metrics, pooled, rows, counts, others, *gather(by_class), *gather(over))
 
     def closed_form(self, alpha: float) -> list[Results]:
         """Values, differences and ratios with the limits that hold at any support."""
@@ -156,9 +176,10 @@ class Estimation:
         value = self._bounds(name, pooled, places, alpha, side=0)
         designs = [self._designs(pooled, side, places).get(name) for side in (0, 1)]
         tables = [self._table(pooled, side, places) for side in (0, 1)]
+        rows = [self.rows[side][places[0]] if pooled else self.rows[side][places] for side in (0, 1)]
         if pooled:
             over = POOLED[name]
-            support = [over.support(table) for table in tables]
+            support = [over.support(table) for table in rows]
             disjoint = self.counted.space.task == "multiclass"
             valid = [
                 pooled_bootstrap_valid(over, tables[side], designs[side], disjoint=disjoint)
@@ -166,11 +187,14 @@ class Estimation:
             ]
         else:
             metric = METRICS[name]
-            support = [metric.support(table) for table in tables]
+            support = [metric.support(table) for table in rows]
             valid = [
                 bootstrap_valid(metric, metric.of(tables[side]), support[side], designs[side])
                 for side in (0, 1)
             ]
+        if self.counted.slices[0].weighted is not None:
+            # Weighted figures have linearised limits: their draws would need every row's weight.
+            valid = [np.zeros_like(side) for side in valid]
         # A slice's own limits come from its draws with the complement.
         complement = np.array([pair.other is None for pair in self.pairs])[:, None]
         nothing = np.full(value.value.shape, np.nan)
@@ -190,7 +214,7 @@ class Estimation:
             other_design=designs[1],
         )
 
-    def _table(self, pooled: bool, side: int, places: Places) -> NDArray[np.int64]:
+    def _table(self, pooled: bool, side: int, places: Places) -> NDArray[np.generic]:
         """Counts at some places: (..., 4), or (..., classes, 4) over all classes."""
         table = self.others if side else self.counts
         return table[places[0]] if pooled else table[places]
@@ -291,14 +315,21 @@ def redrawn(
     return [writable.result() for writable in found]
 
 
-def adjusted(result: Results) -> Results:
-    """P-values adjusted over all slices, comparators and classes of the metric."""
-    p = result.gap.p_value
-    return replace(
-        result,
-        p_holm=adjust(p.ravel(), "holm").reshape(p.shape),
-        p_bh=adjust(p.ravel(), "fdr_bh").reshape(p.shape),
-    )
+def adjusted(results: Sequence[Results]) -> list[Results]:
+    """P-values adjusted over one family: all slices, comparators, classes and metrics."""
+    if not results:
+        return []
+    p = np.concatenate([result.gap.p_value.ravel() for result in results])
+    holm, bh = adjust(p, "holm"), adjust(p, "fdr_bh")
+    ends = np.cumsum([result.gap.p_value.size for result in results])[:-1]
+    return [
+        replace(
+            result,
+            p_holm=one.reshape(result.gap.p_value.shape),
+            p_bh=other.reshape(result.gap.p_value.shape),
+        )
+        for result, one, other in zip(results, np.split(holm, ends), np.split(bh, ends), strict=True)
+    ]
 
 
 def _jobs(counted: CountedLog, results: Sequence[Results], rows: int) -> list[Job]:

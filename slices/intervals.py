@@ -174,42 +174,6 @@ def korn_graubard(
     return clopper_pearson(p * adjusted, adjusted, a)
 
 
-def guarded_upper(
-    value: ArrayLike, n: ArrayLike, error: ArrayLike, weight: ArrayLike, alpha: ArrayLike
-) -> Array:
-    """Upper limit of a proportion whose successes come in clusters, one more cluster's worth added.
-
-    What Clopper and Pearson do with one more success, and Fay and Feuer with one more weighted
-    event: the beta distribution with the mean and variance of the estimate after ``weight`` more
-    successes. Where few clusters carry the successes, their variance says too little.
-
-    Parameters
-    ----------
-    value, n : array_like
-        Estimate and denominator in rows.
-    error : array_like
-        Linearised standard error of the estimate.
-    weight : array_like
-        Successes added, in rows.
-    alpha : array_like
-        Two-sided: the limit is the quantile at ``1 - alpha / 2``.
-
-    References
-    ----------
-    Fay & Feuer (1997), Stat. Med. 16, 791-801, equation 5, with the beta for the gamma.
-    """
-    from scipy.special import betaincinv
-
-    p, size, se, w, a = np.broadcast_arrays(*_floats(value, n, error, weight, alpha))
-    mean = (p * size + w) / (size + w)
-    variance = ((se * size) ** 2 + w**2 * (1 - mean)) / (size + w) ** 2
-    bounded = np.minimum(variance, 0.999 * mean * (1 - mean))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        total = mean * (1 - mean) / bounded - 1
-        upper = betaincinv(mean * total, (1 - mean) * total, 1 - a / 2)
-    return np.asarray(np.where(mean < 1, upper, 1.0))
-
-
 def newcombe(
     count: ArrayLike, n: ArrayLike, count_other: ArrayLike, n_other: ArrayLike, alpha: ArrayLike
 ) -> Pair:

@@ -64,7 +64,7 @@ def pooled_bounds(
             nothing = np.full(value.shape, np.nan)
             return Bounds(value, nothing, nothing, np.zeros(value.shape, dtype=np.int8))
         usable = (np.abs(value) < 1) & (design.error > 0) & (design.clusters >= CORRELATION_MARGIN)
-        low, high = fisher_limits(value, design.error, design.clusters - 1, level, usable)
+        low, high = fisher_limits(value, design.error, design.degrees, level, usable)
         return Bounds(value, low, high, np.where(usable, FISHER, NONE).astype(np.int8))
     defined = np.isfinite(value)
     if design is not None:

@@ -9,28 +9,31 @@ Rows are the unit (no clusters):
 support (denominator)     interval
 ========================  =====================================================================
 below 30                  Clopper-Pearson
-30 to 199                 the wider of Wilson and Jeffreys; below 60 at a tenth less ``alpha``
-200 and more              bootstrap from counts, BCa
+30 to 599                 the wider of Wilson and Jeffreys; below 60 at a tenth less ``alpha``
+600 and more              bootstrap from counts, BCa
 at 0 and 1, any support   Clopper-Pearson
 ========================  =====================================================================
+
+(The bootstrap of 200 rows covered 90.3% at p = .98, of 450 rows 92.3%; from 600 at least 94.2%.)
 
 Patients (clusters) are the unit, some with several rows in the denominator:
 
 ==============================  ===============================================================
 clusters that contribute        interval
 ==============================  ===============================================================
-below 500                       logit-t, linearised, degrees of freedom = those clusters - 1;
-                                guarded (below)
-500 and more, support of 200 on bootstrap of patients, BCa
+below 2,000                     logit-t, linearised, Satterthwaite's degrees of freedom
+2,000 and more                  bootstrap of patients, BCa
 at 0 and 1; one cluster; no     Clopper-Pearson with n = contributing clusters
 variance between clusters
 ==============================  ===============================================================
 
-The guard: where few patients carry the rarer outcome, their spread says too little (logit-t covered
-88% and the bootstrap of patients 86% at 100 patients of 10 images, p = .98 and an intra-class
-correlation of .5). So each limit is also at least as far out as the beta limit with half a cluster's
-worth of the outcome added, a cluster's worth being the mean number in the clusters that carry it
-(weighted by itself), one cluster wholly of it counted in. Simultaneous limits add a whole one.
+Where few patients carry the rarer outcome, their spread says too little: with degrees of freedom of
+clusters - 1 logit-t covered 87.5% at 100 patients of 10 images, p = .99 and an intra-class
+correlation of .5, and the bootstrap of patients 86 to 91% up to 200 patients. With Satterthwaite's
+degrees (``slices.degrees``), from how unequally the patients carry the variance, it covered 93.4% at
+the least (2,000 runs a cell, Monte Carlo error .5%) in 384 cells of 15 to 600 patients, 4 and 10
+images (fixed, or varying), p from .5 to .99 and correlations of 0 to .5, and 95.9% on average
+without correlation.
 
 Expected from discreteness, stated before any tuning: coverage of the nominal 95% is above 97.5%
 where fewer than about four rows are expected on the rarer side (n (1 - p) < 4): there the count 0
@@ -47,7 +50,6 @@ limits at -1, 1 or below.
 References
 ----------
 Brown, Cai & DasGupta (2001), Stat. Sci. 16, 101-133; Korn & Graubard (1999), section 3.2;
-Fay & Feuer (1997), Stat. Med. 16, 791-801;
 Zou, Huang & Zhang (2009), Comput. Stat. Data Anal. 53, 3755-3764.
 """
 
@@ -60,7 +62,6 @@ from numpy.typing import NDArray
 
 from slices.intervals import (
     clopper_pearson,
-    guarded_upper,
     jeffreys,
     korn_graubard,
     logit_t,
@@ -73,8 +74,8 @@ Array = NDArray[np.float64]
 
 EXACT_BELOW = 30
 LATTICE_BELOW = 60
-BOOTSTRAP_FROM = 200
-BOOTSTRAP_CLUSTERS = 500
+BOOTSTRAP_FROM = 600
+BOOTSTRAP_CLUSTERS = 2000
 CORRELATION_MARGIN = 10
 # Below this share of the binomial error, the clusters' variance is an accident of a few equal ratios.
 NO_VARIANCE = 1e-9
@@ -84,9 +85,9 @@ METHODS = (
     "none",
     "Clopper-Pearson",
     "Wilson and Jeffreys, the wider",
-    "logit-t over clusters, guarded",
+    "logit-t over clusters",
     "Clopper-Pearson, n = clusters",
-    "Korn-Graubard, guarded",
+    "Korn-Graubard",
     "MOVER",
     "Fisher's z, linearised",
     "bootstrap, BCa",
@@ -109,17 +110,15 @@ class Design:
         Denominator over the design effect.
     largest : array
         Most rows that one cluster has in the denominator.
-    heap, heap_against : array
-        Rows of the outcome (of its opposite) that a cluster that has any brings, one cluster
-        wholly of it counted in.
+    degrees : array
+        Degrees of freedom of the error.
     """
 
     error: Array
     clusters: Array
     effective: Array
     largest: Array
-    heap: Array
-    heap_against: Array
+    degrees: Array
 
     def at(self, places: tuple[NDArray[np.intp], ...]) -> Design:
         """The design at some places."""
@@ -128,8 +127,7 @@ class Design:
             self.clusters[places],
             self.effective[places],
             self.largest[places],
-            self.heap[places],
-            self.heap_against[places],
+            self.degrees[places],
         )
 
 
@@ -234,16 +232,13 @@ def limits_between_clusters(
     method = np.full(low.shape, EXACT_CLUSTERS)
     if np.any(usable):
         p, size, se, level = value[usable], n[usable], error[usable], alpha[usable]
-        df = m[usable] - 1
+        df = design.degrees[usable]
+        low[usable], high[usable] = logit_t(p, se, df, level)
         if exact:
-            first = korn_graubard(p, size, p * (1 - p) / se**2, df, level)
-        else:
-            first = logit_t(p, se, df, level)
-        share = 1.0 if exact else 0.5
-        above = guarded_upper(p, size, se, share * design.heap[usable], level)
-        below = 1 - guarded_upper(1 - p, size, se, share * design.heap_against[usable], level)
-        low[usable] = np.minimum(first[0], below)
-        high[usable] = np.maximum(first[1], above)
+            # Never inside the pointwise kind: a family of one must not be surer than its only member.
+            outer = korn_graubard(p, size, p * (1 - p) / se**2, df, level)
+            low[usable] = np.minimum(low[usable], outer[0])
+            high[usable] = np.maximum(high[usable], outer[1])
         method[usable] = GRAUBARD if exact else LOGIT
     alone = design.largest <= 1
     if np.any(alone):
@@ -278,7 +273,7 @@ def _correlation(
     """Limits of Matthews' correlation on Fisher's scale, where its margins allow them."""
     value = metric.of(counts)
     error = linearised_error(metric, counts) if design is None else design.error
-    df = np.full(value.shape, np.inf) if design is None else design.clusters - 1
+    df = np.full(value.shape, np.inf) if design is None else design.degrees
     usable = (np.abs(value) < 1) & (metric.support(counts) >= CORRELATION_MARGIN) & (error > 0)
     if design is not None:
         usable &= design.clusters >= CORRELATION_MARGIN

@@ -42,6 +42,11 @@ def method_sentences(
             "The unit that is resampled is the row: rows are taken as independent of each other, since "
             "the log names no cluster. A slice and its complement are drawn together."
         )
+    if counted.slices[0].weighted is not None:
+        sentences.append(
+            "Figures are weighted by the log's weights; their limits are linearised (Taylor) and rest on "
+            "the effective number of rows. Supports and counts are rows, not weights."
+        )
     codes = sorted(set(used) - {NONE})
     sentences.append(
         f"Intervals have {percent} confidence, each for itself. Which kind is used depends on the support "
@@ -65,7 +70,7 @@ def method_sentences(
         )
     sentences.append(
         "A p-value is that of a difference of zero and agrees with the difference's interval. Adjusted "
-        "p-values (Holm; Benjamini-Hochberg) are over all slices and classes of one metric. They inform "
-        "and decide nothing."
+        "p-values (Holm; Benjamini-Hochberg) are over all comparisons of this report. They inform and "
+        "decide nothing."
     )
     return tuple(sentences)

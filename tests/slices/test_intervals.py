@@ -153,13 +153,6 @@ def test_logit_t_against_its_formula():
     np.testing.assert_allclose([low, high], expected, rtol=1e-9)
 
 
-def test_guarded_upper_is_nearly_clopper_pearson_for_single_rows():
-    count, n = 5, 200
-    error = np.sqrt(count / n * (1 - count / n) / n)
-    ours = intervals.guarded_upper(count / n, n, error, 1.0, 0.05)
-    assert float(ours) == pytest.approx(float(intervals.clopper_pearson(count, n, 0.05)[1]), abs=5e-4)
-
-
 def test_mover_with_correlation_is_narrower():
     apart = intervals.mover_difference(0.8, 0.7, 0.88, 0.6, 0.5, 0.7)
     together = intervals.mover_difference(0.8, 0.7, 0.88, 0.6, 0.5, 0.7, 0.8)
