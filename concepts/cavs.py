@@ -84,16 +84,18 @@ def mean_variance(kernels: Floats) -> Floats:
 def ridge(kernels: Floats, targets: Floats, penalty: Floats) -> DualCavs:
     """Ridge regression on the labels: ``(H K H + penalty I) alpha = H y``, H the centring matrix."""
     size = kernels.shape[-1]
-    rows = kernels.mean(1, keepdims=True)
-    centred = kernels - rows - rows.transpose(0, 2, 1) + rows.mean(2, keepdims=True)
+    rows = kernels.mean(1)
+    centred = kernels - rows[:, None, :]
+    centred -= rows[:, :, None]
+    centred += rows.mean(1)[:, None, None]
     diagonal = np.arange(size)
     centred[:, diagonal, diagonal] += penalty[:, None]
     label_mean = targets.mean(1, keepdims=True)
     alpha = np.linalg.solve(centred, (targets - label_mean)[..., None])[..., 0]
     # The solution sums to zero in exact arithmetic (H annihilates the ones); rounding is taken out.
     alpha -= alpha.mean(1, keepdims=True)
-    intercept = label_mean[:, 0] - np.einsum("bij,bj->b", kernels, alpha) / size
-    return DualCavs(alpha, intercept)
+    # The mean of the fitted values without intercept is the mean row of K times alpha.
+    return DualCavs(alpha, label_mean[:, 0] - (rows * alpha).sum(1))
 
 
 def logistic(kernels: Floats, targets: Floats, penalty: Floats) -> DualCavs:
@@ -157,7 +159,8 @@ def mean_difference(kernels: Floats, targets: Floats) -> DualCavs:
     negative = 1.0 - positive
     means = positive / positive.sum(1, keepdims=True), negative / negative.sum(1, keepdims=True)
     alpha = means[0] - means[1]
-    halfway = np.einsum("bi,bij,bj->b", (means[0] + means[1]) / 2, kernels, alpha, optimize=True)
+    projected = np.matmul(kernels, alpha[..., None])[..., 0]
+    halfway = ((means[0] + means[1]) / 2 * projected).sum(1)
     return DualCavs(alpha, -halfway)
 
 

@@ -204,7 +204,7 @@ def _draw_stratified(
     if avoiding is not None:
         keys *= 0.5
         np.put_along_axis(keys, avoiding, 0.5 + np.take_along_axis(keys, avoiding, axis=1), axis=1)
-    order = np.argsort(keys + ranks, axis=1, kind="stable")
+    order = np.argsort(keys + ranks, axis=1)
     sorted_strata = np.sort(strata)
     start = np.searchsorted(sorted_strata, values, side="left")[np.searchsorted(values, composition)]
     within = np.arange(len(composition)) - np.searchsorted(composition, composition, side="left")

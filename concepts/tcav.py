@@ -21,7 +21,7 @@ from concepts.cavs import Floats, Solver, solve
 from concepts.sets import Draws, Rows
 
 #: Bytes of small kernels gathered at once.
-BATCH_BYTES = 64 * 2**20
+BATCH_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,44 +64,41 @@ def train_directions(kernel: Floats, draws: Draws, *, solver: Solver) -> Directi
     Directions
     """
     sets, splits, _, half = draws.positives.shape
-    pairs = np.concatenate([draws.positives, draws.negatives], axis=3).reshape(sets * splits, 2, 2 * half)
-    targets = np.where(np.arange(2 * half) < half, 1.0, -1.0)
+    size = 2 * half
+    rows = np.concatenate([draws.positives, draws.negatives], axis=3).reshape(-1, size)
+    targets = np.where(np.arange(size) < half, 1.0, -1.0)
     contrast = targets / half  # mean of the concept's half minus mean of the negatives'
-    batch = max(1, BATCH_BYTES // (8 * 16 * half**2))
+    batch = 2 * max(1, BATCH_BYTES // (8 * 3 * size**2))
     parts: list[tuple[Floats, ...]] = []
-    for start in range(0, len(pairs), batch):
-        block = pairs[start : start + batch]
-        cuts = len(block)
-        together = block.reshape(cuts, 4 * half)
-        whole = kernel[together[:, :, None], together[:, None, :]]
-        first, second = slice(0, 2 * half), slice(2 * half, 4 * half)
-        # Vectors of both halves in one batch: first halves, then second.
-        own = np.concatenate([whole[:, first, first], whole[:, second, second]])
-        across = whole[:, first, second]
-        cavs = solve(own, np.broadcast_to(targets, (2 * cuts, 2 * half)), solver=solver)
-        projected = np.einsum("bij,bj->bi", own, cavs.alpha)
-        length = np.sqrt(np.maximum((cavs.alpha * projected).sum(1), 0.0))
+    for start in range(0, len(rows), batch):
+        own_rows = rows[start : start + batch]  # the two halves of a cut follow each other
+        own = _gather(kernel, own_rows, own_rows)
+        across = _gather(kernel, own_rows[::2], own_rows[1::2])
+        cavs = solve(own, np.broadcast_to(targets, own_rows.shape), solver=solver)
+        alpha = cavs.alpha
+        projected = np.matmul(own, alpha[..., None])[..., 0]
+        length = np.sqrt(np.maximum((alpha * projected).sum(1), 0.0))
         safe = np.where(length > 0, length, 1.0)
-        distance = projected @ contrast / safe
-        seen = np.concatenate(
-            [
-                np.einsum("bij,bi->bj", across, cavs.alpha[:cuts]),
-                np.einsum("bij,bj->bi", across, cavs.alpha[cuts:]),
-            ]
+        # Each vector of a cut on the rows of the other.
+        seen = np.empty_like(projected)
+        seen[::2] = np.matmul(alpha[::2, None, :], across)[:, 0]
+        seen[1::2] = np.matmul(across, alpha[1::2, :, None])[..., 0]
+        cosine = (seen[::2] * alpha[1::2]).sum(1) / (safe[::2] * safe[1::2])
+        parts.append(
+            (
+                alpha,
+                cavs.intercept,
+                length,
+                projected @ contrast / safe,
+                seen + cavs.intercept[:, None],
+                cosine,
+            )
         )
-        dot = np.einsum("bi,bij,bj->b", cavs.alpha[:cuts], across, cavs.alpha[cuts:], optimize=True)
-        cosine = dot / (safe[:cuts] * safe[cuts:])
-        held_out = seen + cavs.intercept[:, None]
-
-        def paired(values: Floats, cuts: int = cuts) -> Floats:
-            return np.stack([values[:cuts], values[cuts:]], axis=1).reshape(2 * cuts, *values.shape[1:])
-
-        parts.append((*(paired(v) for v in (cavs.alpha, cavs.intercept, length, distance, held_out)), cosine))
     alpha, intercept, length, distance, held_out, cosine = (
         np.concatenate([part[i] for part in parts]) for i in range(6)
     )
     return Directions(
-        rows=pairs.reshape(-1, 2 * half),
+        rows=rows,
         alpha=alpha,
         intercept=intercept,
         length=length,
@@ -110,6 +107,11 @@ def train_directions(kernel: Floats, draws: Draws, *, solver: Solver) -> Directi
         cosines=cosine.reshape(sets, splits),
         sets=sets,
     )
+
+
+def _gather(kernel: Floats, left: Rows, right: Rows) -> Floats:
+    """Blocks ``kernel[left_i, right_j]``, one a batch row; ``take`` is twice as fast as indexing."""
+    return np.take(kernel.ravel(), left[:, :, None] * len(kernel) + right[:, None, :])
 
 
 def derivatives(products: Floats, rows: Rows, alpha: Floats, length: Floats | None = None) -> Floats:
