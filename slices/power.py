@@ -12,6 +12,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from slices.selection import EXACT_BELOW, LATTICE_BELOW
+
 RuleKind = Literal["at_least", "at_most", "gap_at_most", "ratio_at_least"]
 
 POWER = 0.8
@@ -90,7 +92,7 @@ def needed_units(
 
     The rows at hand are kept and new ones are added to them, so that only the new ones vary.
     *Fails* is read at the simultaneous level, *meets* at the pointwise one. A proportion against
-    a floor or ceiling: exact binomial power of Clopper-Pearson limits, rows divided by the design
+    a floor or ceiling: exact binomial power of the selected limits, rows divided by the design
     effect; the smallest number from which the probability stays reached. Anything else: normal,
     ratios on the log scale.
 
@@ -264,7 +266,7 @@ def decision_power(
     alpha_meets: float,
     alpha_fails: float,
 ) -> NDArray[np.float64]:
-    """Probability that Clopper-Pearson limits decide about a floor after so many additional units.
+    """Probability that the limits decide about a floor after so many additional units.
 
     Parameters
     ----------
@@ -281,19 +283,41 @@ def decision_power(
 
     Notes
     -----
-    The lower limit of X of N reaches the floor iff P(Bin(N, floor) >= X) <= alpha / 2; the upper one
-    lies below it iff P(Bin(N, floor) <= X) < alpha / 2. So each decision is a critical count of N.
+    *Fails* is read from Clopper-Pearson: the upper limit of X of N lies below the floor iff
+    P(Bin(N, floor) <= X) < alpha / 2. *Meets* is read as `slices.selection` selects limits in
+    closed form: exact below 30 units, else the wider of Wilson and Jeffreys (bootstrap limits of large
+    denominators agree with these to a count or two). So each decision is a critical count of N.
     """
     from scipy.stats import binom
 
     total = np.rint(present) + added
     events = np.rint(value * present)
-    meets_from = binom.ppf(1 - alpha_meets / 2, total, floor) + 1
     fails_to = binom.ppf(alpha_fails / 2, total, floor) - 1
-    meets = binom.sf(meets_from - events - 1, added, value)
+    meets = binom.sf(_meets_from(total, floor, alpha_meets) - events - 1, added, value)
     fails = binom.cdf(fails_to - events, added, value)
     result: NDArray[np.float64] = np.asarray(meets + fails, dtype=np.float64)
     return result
+
+
+def _meets_from(total: NDArray[np.float64], floor: float, alpha: float) -> NDArray[np.float64]:
+    """Smallest count whose lower limit reaches the floor; above ``total`` where none does."""
+    from scipy.special import betainc
+    from scipy.stats import binom
+
+    exact = binom.ppf(1 - alpha / 2, total, floor) + 1
+    level = np.where(total < LATTICE_BELOW, 0.9, 1.0) * alpha
+    # Wilson's lower limit reaches the floor where the score test at the floor rejects.
+    spread = np.sqrt(total * floor * (1 - floor))
+    wilson = np.ceil(total * floor - _normal_quantiles(level / 2) * spread - 1e-9)
+    # Jeffreys' limit reaches it at most two counts before Clopper-Pearson's does.
+    jeffreys = binom.ppf(1 - level / 2, total, floor) + 1
+    for _ in range(2):
+        before = np.clip(jeffreys - 1, 0, total)
+        enough = betainc(before + 0.5, total - before + 0.5, floor) <= level / 2
+        jeffreys = np.where(enough & (before > 0) & (jeffreys <= total), before, jeffreys)
+    # All of them: the limit is the exact one again.
+    hull = np.minimum(np.maximum(wilson, jeffreys), np.where(exact <= total, total, total + 1))
+    return np.asarray(np.where(total < EXACT_BELOW, exact, hull), dtype=np.float64)
 
 
 def _least_normal(
@@ -342,6 +366,12 @@ def _in_clusters(units: int | None, arm: Arm) -> int | None:
 
 def _quantile(confidence: float) -> float:
     return _normal_ppf((1 + confidence) / 2)
+
+
+def _normal_quantiles(probability: NDArray[np.float64]) -> NDArray[np.float64]:
+    from scipy.special import ndtri
+
+    return np.asarray(ndtri(probability), dtype=np.float64)
 
 
 def _normal_ppf(probability: float) -> float:

@@ -20,10 +20,9 @@ import pytest
 
 from slices.resampling import acceleration, bca_limits
 
-X = np.array(
-    [2.31, 0.47, 5.86, 1.12, 3.94, 0.83, 7.45, 2.07, 1.58, 4.29]
-    + [0.19, 9.73, 1.96, 3.38, 0.64, 2.72, 6.11, 1.41, 0.98, 5.03]
-)
+_FIRST = [2.31, 0.47, 5.86, 1.12, 3.94, 0.83, 7.45, 2.07, 1.58, 4.29]
+_SECOND = [0.19, 9.73, 1.96, 3.38, 0.64, 2.72, 6.11, 1.41, 0.98, 5.03]
+X = np.array([*_FIRST, *_SECOND])
 
 
 def variation(rows: np.ndarray) -> np.ndarray:
