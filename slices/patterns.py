@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 
 from slices.arrays import group_starts, sorted_distinct
 from slices.counts import ClusterPatterns
+from slices.errors import LogError
 from slices.rows import Rows
 
 INSIDE, OUTSIDE, NEITHER = range(3)
 _TRIES = 8
+_MOST_BYTES = 2 << 30
 
 
 def sides(
@@ -98,6 +100,12 @@ def _vectors(
 ) -> NDArray[np.int64]:
     """Count vectors of the chosen clusters, shape (len(chosen), width)."""
     assert rows.cluster is not None
+    need = 8 * len(chosen) * width
+    if need > _MOST_BYTES:
+        raise LogError(
+            f"{len(chosen):,} clusters of different outcomes in {width // 2:,} cells "
+            f"need {need / 2**30:.0f} GiB; leave out the cluster, or compare fewer classes."
+        )
     place = np.full(clusters, -1, np.int64)
     place[chosen] = np.arange(len(chosen))
     row_place = place[rows.cluster]

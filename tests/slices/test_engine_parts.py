@@ -22,6 +22,7 @@ from slices.bands import band_names, band_of
 from slices.coding import TextCoder, Vocabulary
 from slices.covering import CELL_LIMIT, cover
 from slices.engine import added, digits, joined
+from slices.errors import LogError
 from slices.hashing import sha256_of
 from slices.identity import fingerprints
 from slices.patterns import cluster_patterns, crossing_patterns, sides
@@ -224,6 +225,23 @@ def test_patterns_by_crossing_equal_patterns_from_all_rows(
             assert found is not None
             spread = np.repeat(found.totals.reshape(len(found.totals), -1), found.multiplicity, axis=0)
             assert sorted(spread.tolist()) == expected
+
+
+def test_patterns_that_would_not_fit_in_memory_are_refused() -> None:
+    rows = Rows(
+        cluster=np.arange(40_000),
+        unit=None,
+        attributes={},
+        outcome=(np.arange(40_000) % 10_000).astype(np.int32),
+        n=np.arange(40_000),
+        weight=None,
+        score=None,
+        unclustered=0,
+    )
+    with pytest.raises(
+        LogError, match="40,000 clusters of different outcomes in 10,000 cells need 6 GiB; leave out"
+    ):
+        cluster_patterns(rows, sides(rows, (), ()), 1, 10_000)
 
 
 # ---- what counting does not load

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 from collections.abc import Callable
@@ -14,6 +15,8 @@ import pyarrow.csv as pa_csv
 import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from slices.counts import CountedLog
 from slices.log import count_log
@@ -137,3 +140,39 @@ def test_every_format_gives_the_counts_of_a_loop_over_the_rows(
     write_csv(table(), tmp_path)
     assert plain(counted) == plain(count_log(spec("log.csv", tmp_path), intersections=2, minimum=1))
     assert sum(file.rows for file in counted.inputs) == ROWS
+
+
+ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+
+
+@settings(max_examples=40)
+@given(values=st.lists(ANY_TEXT, min_size=2, max_size=12))
+def test_any_text_stays_as_written_in_every_format(
+    values: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("log")
+    rows = pa.table(
+        {
+            "label": ["1", "0"] * len(values),
+            "prediction": ["1"] * 2 * len(values),
+            "sex": values * 2,
+            "dose": values[::-1] * 2,
+            "site": ["x"] * 2 * len(values),
+        }
+    )
+    with (folder / "log.csv").open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream, quoting=csv.QUOTE_ALL, lineterminator="\n")
+        writer.writerow(rows.column_names)
+        writer.writerows(zip(*rows.to_pydict().values(), strict=True))
+    expected = sorted({value for value in values if value})
+    plains = []
+    for path in (
+        "log.csv",
+        write_jsonl(rows, folder),
+        write_parquet(rows, folder),
+        write_feather(rows, folder),
+    ):
+        counted = count_log(spec(path, folder), intersections=2, minimum=1)
+        assert [value for value, _ in counted.attributes[0].values] == expected
+        plains.append(plain(counted))
+    assert all(found == plains[0] for found in plains)
