@@ -12,7 +12,7 @@ from audit.config import Loaded, policy_hash
 from audit.curves import score_curves
 from audit.limitations import limitations
 from audit.policy import Judged, Results, verdict_of
-from audit.robustness import breaking_points, missing_bounds, worst_gaps
+from audit.robustness import breaking_points, changes, impacts, missing_bounds, worst_gaps
 from audit.targets import kind_of
 from audit.wording import minimum_sentence, policy_sentences, rule_sentence, verdict_sentence
 from concepts.records import ConceptResult, ConceptStage
@@ -42,7 +42,7 @@ def to_evidence(parts: Parts) -> documents.Evidence:
     """The evidence of a run."""
     config, counted = parts.loaded.config, parts.counted
     findings = [_finding(judged) for judged in parts.findings]
-    bounds = missing_bounds(counted, parts.results, config.policy)
+    bounds = missing_bounds(config, counted, parts.results)
     breaking = breaking_points(counted, parts.findings, config.statistics.confidence)
     return documents.Evidence(
         subject=documents.Subject(
@@ -68,9 +68,11 @@ def to_evidence(parts: Parts) -> documents.Evidence:
             concepts=[_concept(result) for result in parts.stage.results] if parts.stage else [],
             concept_method=_concept_method(parts.stage),
             curves=score_curves(counted, confidence=config.statistics.confidence),
-            worst_gaps=worst_gaps(counted, parts.results, config.policy),
+            worst_gaps=worst_gaps(config, parts.results),
             missing_bounds=bounds,
             breaking_points=breaking,
+            changes=changes(config, counted, parts.results),
+            impacts=impacts(config, counted, parts.results),
         ),
         policy=_policy(parts),
         findings=findings,

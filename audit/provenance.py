@@ -56,7 +56,8 @@ def inputs(loaded: Loaded, files: Sequence[InputFile], stage: ConceptStage | Non
     if stage is None or model is None or concepts is None:
         return read
     if stage.weights_sha256 is not None:
-        read.append(Input(role="weights", path=shown_path(model.weights), sha256=stage.weights_sha256))
+        name = shown_path(model.weights or concepts.recorded or "not stated")
+        read.append(Input(role="weights", path=name, sha256=stage.weights_sha256))
     folders = {concept.name: concept.folder for concept in concepts.concept}
     for images in stage.sets:
         folder = folders.get(images.name)

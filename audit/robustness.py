@@ -1,140 +1,140 @@
-"""Robustness: largest gap among groups, what missing metadata could hide, which wrong labels turn a check.
+"""Beyond slice against complement: what the statistics' supplements found, as the evidence writes it.
 
-Arranges what ``slices`` computes for the report; the formulas are there.
+The largest gap of each attribute, what missing metadata could hide, model against baseline,
+impact ratios, and the wrong labels that would undo a check.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from audit.config import Policy
-from audit.metric_names import PROPORTIONS
+from audit.config import Config
+from audit.metric_names import COUNT_METRICS, PROPORTIONS
 from audit.policy import Judged, Results
-from reports.evidence import BreakingPoint, MissingBounds, WorstGap
+from reports.evidence import Bounds, BreakingPoint, Change, Impact, ImpactRow, Limits, MissingBounds, WorstGap
+from slices import supplements
 from slices.counts import CountedLog
 from slices.label_noise import breaking_point, exact_limits_hold
 from slices.metrics import METRICS
-from slices.missingness import worst_case_value
-from slices.records import Estimate
-from slices.slicing import Slice
-from slices.worst_gap import worst_gap
+from slices.missingness import WorstCase
 
 # Without a policy: what a reader asks first.
 USUAL = ("precision", "recall", "fpr")
 
 
-def metrics_shown(policy: Policy) -> tuple[str, ...]:
+def metrics_shown(config: Config) -> tuple[str, ...]:
     """The policy's metrics that are proportions, else precision, recall and false positive rate."""
-    named = [rule.metric for rule in policy.rules if rule.metric in PROPORTIONS]
+    named = [rule.metric for rule in config.policy.rules if rule.metric in PROPORTIONS]
     return tuple(dict.fromkeys(name for name in named if name is not None)) or USUAL
 
 
-def worst_gaps(counted: CountedLog, results: Results, policy: Policy) -> list[WorstGap]:
+def worst_gaps(config: Config, results: Results) -> list[WorstGap]:
     """For every attribute, class and metric: the largest gap among its values, with an interval."""
+    found = supplements.worst_gaps(results.records, metrics_shown(config), confidence=results.confidence)
     return [
-        gap
-        for summary in counted.attributes
-        for klass in counted.space.classes
-        for metric in metrics_shown(policy)
-        if (gap := _worst_gap(summary.attribute.name, klass, metric, counted, results)) is not None
+        WorstGap(
+            attribute=item.attribute,
+            klass=item.klass,
+            metric=item.metric,
+            value=item.gap.value,
+            low=item.gap.low,
+            high=item.gap.high,
+            highest=item.highest,
+            lowest=item.lowest,
+            groups=item.gap.groups,
+            method=item.gap.method,
+            undefined=item.gap.undefined,
+        )
+        for item in found
     ]
 
 
-def _worst_gap(
-    name: str, klass: str | None, metric: str, counted: CountedLog, results: Results
-) -> WorstGap | None:
-    groups: list[tuple[str, Estimate]] = []
-    for item in counted.slices:
-        value = item.slice.values[0][1] if item.slice.attributes == (name,) else None
-        record = results.record(item.slice, klass) if value is not None else None
-        if value is not None and record is not None:
-            groups += [(value, estimate) for estimate in record.estimates if estimate.metric == metric]
-    if len(groups) < 2:
-        return None
-    estimates = [estimate for _, estimate in groups]
-    defined = [estimate.value is not None for estimate in estimates]
-    size = [
-        (estimate.support if estimate.effective is None else min(estimate.effective, estimate.support))
-        if here
-        else 0.0
-        for estimate, here in zip(estimates, defined, strict=True)
+def missing_bounds(config: Config, counted: CountedLog, results: Results) -> list[MissingBounds]:
+    """What each one-way figure could be, wherever the rows without the attribute belong.
+
+    None in a log with weights: the bounds are of plain counts.
+    """
+    if counted.slices[0].weighted is not None:
+        return []
+    found = supplements.missing_bounds(counted, metrics_shown(config), confidence=results.confidence)
+    bounds = []
+    for item in found:
+        record = results.record(item.slice, item.klass)
+        value = next((e.value for e in record.estimates if e.metric == item.metric), None) if record else None
+        bounds.append(
+            MissingBounds(
+                slice=item.slice.as_dict(),
+                klass=item.klass,
+                metric=item.metric,
+                missing=item.rows,
+                value=value,
+                difference=_bounds(item.difference),
+                **_bounds(item.value).model_dump(),
+                method=item.value.method,
+                undefined=item.value.undefined,
+            )
+        )
+    return bounds
+
+
+def changes(config: Config, counted: CountedLog, results: Results) -> list[Change]:
+    """Model less baseline on the same rows; empty where the log names no baseline."""
+    named = [rule.metric for rule in config.policy.rules if rule.metric in COUNT_METRICS]
+    metrics = tuple(dict.fromkeys([*USUAL, *(name for name in named if name is not None), "accuracy"]))
+    return [
+        Change(
+            slice=item.slice.as_dict(),
+            klass=item.klass,
+            metric=item.metric,
+            difference=Limits(
+                value=item.difference.value, low=item.difference.low, high=item.difference.high
+            ),
+            p_value=item.difference.p_value,
+            change=item.difference.change,
+            changed=item.difference.changed,
+            method=item.difference.method,
+            undefined=item.difference.undefined,
+        )
+        for item in supplements.changes(counted, metrics, confidence=results.confidence)
     ]
-    degrees = None
-    if counted.clusters is not None:
-        degrees = np.array([max((estimate.clusters or 2) - 1, 1) for estimate in estimates], dtype=np.float64)
-    found = worst_gap(
-        np.array([estimate.value if estimate.value is not None else 0.0 for estimate in estimates]),
-        np.array(size, dtype=np.float64),
-        confidence=results.confidence,
-        degrees=degrees,
+
+
+def impacts(config: Config, counted: CountedLog, results: Results) -> list[Impact]:
+    """Impact-ratio tables of the attributes that the configuration names for them."""
+    wanted = [tuple(names) for names in config.report.impact_ratios]
+    found = supplements.impact_tables(
+        counted, wanted, justification=config.report.impact_justification, confidence=results.confidence
     )
-    return WorstGap(
-        attribute=name,
-        klass=klass,
-        metric=metric,
-        value=found.value,
-        low=found.low,
-        high=found.high,
-        highest=None if found.highest is None else groups[found.highest][0],
-        lowest=None if found.lowest is None else groups[found.lowest][0],
-        groups=found.groups,
-        method=found.method,
-        undefined=found.undefined,
-    )
+    return [
+        Impact(
+            attributes=list(item.attributes),
+            klass=item.klass,
+            unknown=item.table.unknown,
+            highest=None if item.table.highest is None else list(item.table.highest),
+            justification=item.table.justification,
+            rows=[
+                ImpactRow(
+                    category=list(row.category),
+                    number=row.number,
+                    selected=row.selected,
+                    rate=row.rate,
+                    ratio=row.ratio,
+                    printed=row.printed,
+                    low=row.low,
+                    high=row.high,
+                    small=row.small,
+                )
+                for row in item.table.rows
+            ],
+        )
+        for item in found
+    ]
 
 
-def missing_bounds(counted: CountedLog, results: Results, policy: Policy) -> list[MissingBounds]:
-    """What each one-way figure could be, wherever the rows without the attribute belong."""
-    found = []
-    cells = {item.slice: counted.space.confusion(item.inside) for item in counted.slices}
-    for summary in counted.attributes:
-        hidden = cells.get(Slice(((summary.attribute.name, None),)))
-        if hidden is None:
-            continue
-        for value, _ in summary.values:
-            where = Slice(((summary.attribute.name, value),))
-            if where in cells:
-                found += list(_bounds(where, cells[where], hidden, counted, results, policy))
-    return found
-
-
-def _bounds(
-    where: Slice,
-    inside: NDArray[np.generic],
-    hidden: NDArray[np.generic],
-    counted: CountedLog,
-    results: Results,
-    policy: Policy,
-) -> Iterator[MissingBounds]:
-    for row, klass in enumerate(counted.space.classes):
-        record = results.record(where, klass)
-        for metric in metrics_shown(policy):
-            estimate = next((e for e in record.estimates if e.metric == metric), None) if record else None
-            if estimate is None:
-                continue
-            bounds = worst_case_value(
-                METRICS[metric],
-                inside[row],
-                hidden[row],
-                confidence=results.confidence,
-                design_effect=max(estimate.design_effect or 1.0, 1.0),
-            )
-            yield MissingBounds(
-                slice=where.as_dict(),
-                klass=klass,
-                metric=metric,
-                missing=int(hidden[row].sum()),
-                value=estimate.value,
-                lowest=bounds.lowest,
-                highest=bounds.highest,
-                low=bounds.low,
-                high=bounds.high,
-                method=bounds.method,
-                undefined=bounds.undefined,
-            )
+def _bounds(found: WorstCase) -> Bounds:
+    return Bounds(lowest=found.lowest, highest=found.highest, low=found.low, high=found.high)
 
 
 def breaking_points(

@@ -14,7 +14,7 @@ from slices.roles import Attribute, Decision, DetectionColumns, LogSpec
 # Roles under [log] that this version uses; one that is configured and not here is refused,
 # never ignored: a report that forgot the patients' clustering would be wrong in silence.
 ROLES = ("cluster", "weight", "id", "baseline", "detection", "scores", "query")
-HONOURED = ("cluster", "id", "scores")
+HONOURED = ("cluster", "weight", "id", "baseline", "scores")
 
 
 def refuse_unhonoured(config: Config) -> None:
@@ -34,6 +34,16 @@ def refuse_unhonoured(config: Config) -> None:
     for role in ROLES:
         if role not in HONOURED and getattr(config.log, role) is not None:
             raise InputError(f"[log] '{role}' is not honoured by this version of xaudit; take it away.")
+    if config.log.weight is not None:
+        # Their figures come from plain counts, which weights do not change.
+        for key, given in (
+            ("[log] baseline", config.log.baseline),
+            ("[report] impact_ratios", config.report.impact_ratios),
+        ):
+            if given:
+                raise InputError(
+                    f"{key} beside [log] weight is not honoured by this version of xaudit; take one away."
+                )
     if "://" in config.log.path:
         raise InputError(
             f"[log] path '{config.log.path}' is a database address, which this version of xaudit cannot "
@@ -123,6 +133,7 @@ def to_intersections(config: Config, names: Sequence[str]) -> int | tuple[tuple[
         for group in [*rule.intersections, *(list(values) for values in rule.slices)]
         if len(group) > 1 and set(group) <= set(names)
     }
+    wanted |= {tuple(sorted(group)) for group in config.report.impact_ratios if len(group) > 1}
     configured = config.slices.intersections
     if isinstance(configured, int):
         if all(len(group) <= configured for group in wanted):
@@ -146,7 +157,7 @@ def require_files(loaded: Loaded) -> None:
     model, concepts = loaded.config.model, loaded.config.concepts
     if model is None or concepts is None:
         return
-    needed = [("[model] weights", model.weights)]
+    needed = [("[model] weights", model.weights)] if model.weights is not None else []
     needed += [(f"folder of concept '{item.name}'", item.folder) for item in concepts.concept if item.folder]
     needed += [
         (name, path) for name, path in (("random pool", concepts.random), ("images", concepts.images)) if path
@@ -177,7 +188,8 @@ def to_concept_spec(
     channels = model.input.channels
     return ConceptStageSpec(
         model=ModelSpec(
-            weights=root / model.weights,
+            # A recording needs no weights file; its own hash stands for it.
+            weights=root / (model.weights or concepts.recorded or ""),
             factory=model.factory,
             sha256=model.sha256,
             layers=tuple(model.layers),

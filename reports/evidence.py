@@ -264,6 +264,15 @@ class WorstGap(Part):
     undefined: str | None = None
 
 
+class Bounds(Part):
+    """``lowest`` and ``highest`` bound a figure, ``low`` and ``high`` add sampling error."""
+
+    lowest: Number
+    highest: Number
+    low: Number
+    high: Number
+
+
 class MissingBounds(Part):
     """A slice's figure over every allocation of the rows whose attribute is missing.
 
@@ -279,8 +288,48 @@ class MissingBounds(Part):
     highest: Number
     low: Number
     high: Number
+    difference: Bounds | None = None  # of the slice to its complement
     method: str
     undefined: str | None = None
+
+
+class Change(Part):
+    """Model less baseline on the same rows of one slice; ``changed``: rows on which the two differ."""
+
+    slice: SliceValues
+    klass: str | None = Field(alias="class", default=None)
+    metric: str
+    difference: Limits
+    p_value: Number
+    change: Literal["worse", "no change shown", "better"] | None
+    changed: Finite
+    method: str
+    undefined: str | None = None
+
+
+class ImpactRow(Part):
+    """One category: its selection rate, and its ratio to the highest (``printed``: of rounded rates)."""
+
+    category: list[str]
+    number: int
+    selected: int
+    rate: Finite
+    ratio: Number
+    printed: Number
+    low: Number
+    high: Number
+    small: bool
+
+
+class Impact(Part):
+    """Impact ratios of one attribute, or of several crossed, in the layout of 6 RCNY 5-301."""
+
+    attributes: list[str]
+    klass: str | None = Field(alias="class", default=None)
+    rows: list[ImpactRow]
+    unknown: int
+    highest: list[str] | None
+    justification: str | None
 
 
 class BreakingPoint(Part):
@@ -301,6 +350,8 @@ class Results(Part):
     worst_gaps: list[WorstGap] = []
     missing_bounds: list[MissingBounds] = []
     breaking_points: list[BreakingPoint] = []
+    changes: list[Change] = []
+    impacts: list[Impact] = []
     concepts: list[ConceptRecord] = []
     concept_method: ConceptMethod | None = None
 

@@ -184,7 +184,7 @@ class Model(Table):
     """The model that the concept tests look into."""
 
     factory: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")] | None = None
-    weights: Text
+    weights: Text | None = None
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     layers: Annotated[list[Text], Field(min_length=1)]
     outputs: Annotated[list[Text], Field(min_length=1)]
@@ -260,6 +260,8 @@ class Report(Table):
     paper: Literal["A4", "Letter"] = "A4"
     language: Text = "en"
     logo: Text | None = None
+    impact_ratios: list[Annotated[list[Text], Field(min_length=1)]] = Field(default=[])
+    impact_justification: Text | None = None
 
 
 class Config(Table):
@@ -311,6 +313,16 @@ class Config(Table):
                     f"[concepts] pseudo_concepts is {self.concepts.pseudo_concepts}; at confidence "
                     f"{self.statistics.confidence:g} no test could reject: at least {needed} are needed"
                 )
+            if self.model is not None and self.model.weights is None and self.concepts.recorded is None:
+                raise wrong(
+                    "[model] 'weights' is missing: name the weights file, or a recording under [concepts]"
+                )
+        for combination in self.report.impact_ratios:
+            for name in combination:
+                if name not in names:
+                    raise wrong(
+                        f"[report] impact_ratios names '{name}'{not_among(names, name, 'an attribute')}"
+                    )
         for rule in self.policy.rules:
             self._check_concept_rule(rule)
         return self

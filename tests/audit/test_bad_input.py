@@ -270,6 +270,10 @@ KINDS: dict[str, tuple[Prepare, str]] = {
         configured(replace=('positive = "1"', 'positive = "1"\nquery = "select 1"')),
         r"\[log\] 'query' is not honoured by this version",
     ),
+    "a baseline beside weights": (
+        configured(replace=('positive = "1"', 'positive = "1"\nweight = "age"\nbaseline = "prediction"')),
+        r"\[log\] baseline beside \[log\] weight is not honoured by this version",
+    ),
     "two columns of one name": (two_columns_alike, r"Column 'sex' stands twice in the header"),
     "an unknown report format": (
         configured(replace=('formats = ["html"]', 'formats = ["docx"]')),

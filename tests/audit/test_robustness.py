@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from itertools import product
 from pathlib import Path
 
@@ -103,3 +104,72 @@ def test_clusters_have_no_breaking_point(tmp_path: Path) -> None:
     assert evidence.results.breaking_points == []
     gap = next(item for item in evidence.results.worst_gaps if item.attribute == "scanner")
     assert gap.low is not None
+
+
+def with_columns(folder: Path, **columns: list[str]) -> None:
+    """Add columns to the log in a folder."""
+    with (folder / "log.csv").open(encoding="utf-8", newline="") as file:
+        header, *lines = csv.reader(file)
+    with (folder / "log.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([*header, *columns])
+        writer.writerows([*line, *(column[k] for column in columns.values())] for k, line in enumerate(lines))
+
+
+def test_a_baseline_is_compared_on_the_same_rows(tmp_path: Path) -> None:
+    """The other model is right wherever this one is wrong in scanner B: better there, by counting."""
+    config = write_work(
+        tmp_path, configuration=CONFIGURATION.replace('positive = "1"', 'positive = "1"\nbaseline = "other"')
+    )
+    label, scanner, prediction = column("label"), column("scanner"), column("prediction")
+    other = [y if s == "B" else p for y, s, p in zip(label, scanner, prediction, strict=True)]
+    with_columns(tmp_path, other=other)
+    found = {(tuple(item.slice.items()), item.metric): item for item in run_audit(config).results.changes}
+    worse = found[(("scanner", "B"),), "recall"]
+    share = [p == "1" for p, s, y in zip(prediction, scanner, label, strict=True) if s == "B" and y == "1"]
+    assert worse.difference.value == pytest.approx(sum(share) / len(share) - 1)
+    assert worse.change == "worse"
+    same = found[(("scanner", "A"),), "recall"]
+    assert (same.difference.value, same.change, same.changed) == (0, "no change shown", 0)
+
+
+def test_weights_are_counted_as_so_many_rows(tmp_path: Path) -> None:
+    """A row of weight 3 moves a share as three rows do; the interval does not shrink as if they were."""
+    config = write_work(
+        tmp_path, configuration=CONFIGURATION.replace('positive = "1"', 'positive = "1"\nweight = "w"')
+    )
+    weight = [3 if scanner == "B" else 1 for scanner in column("scanner")]
+    with_columns(tmp_path, w=[str(w) for w in weight])
+    (overall,) = run_audit(config).results.overall
+    recall = next(item for item in overall.estimates if item.metric == "recall")
+    hits = [
+        (w, p == "1")
+        for w, p, y in zip(weight, column("prediction"), column("label"), strict=True)
+        if y == "1"
+    ]
+    assert recall.value == pytest.approx(sum(w for w, hit in hits if hit) / sum(w for w, _ in hits))
+    assert recall.effective is not None
+    assert recall.effective < recall.support == len(hits)
+
+
+def test_impact_ratios_are_of_the_selection_rates(tmp_path: Path) -> None:
+    more = RULES.replace(
+        "[[policy",
+        '[report]\nformats = ["html"]\nimpact_ratios = [["scanner"], ["sex", "scanner"]]\n[[policy',
+        1,
+    )
+    config = write_work(
+        tmp_path, configuration=CONFIGURATION.replace('[report]\nformats = ["html"]\n', ""), more=more
+    )
+    one, crossed = run_audit(config).results.impacts
+    rate = {
+        wanted: sum(
+            p == "1" for p, s in zip(column("prediction"), column("scanner"), strict=True) if s == wanted
+        )
+        / column("scanner").count(wanted)
+        for wanted in "AB"
+    }
+    ratios = {row.category[0]: row.ratio for row in one.rows}
+    assert ratios == {name: pytest.approx(share / max(rate.values())) for name, share in rate.items()}
+    assert len(crossed.rows) == 4
+    assert crossed.unknown == column("sex").count("")
