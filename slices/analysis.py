@@ -14,10 +14,12 @@ import numpy as np
 from slices.assembly import slice_record
 from slices.comparison import Pair, make_pairs
 from slices.counts import CountedLog
-from slices.estimation import MOST_UNDEFINED, Estimation, adjusted, redrawn
-from slices.metrics import METRICS, POOLED, POOLED_MULTICLASS, POOLED_MULTILABEL, canonical
+from slices.estimation import MOST_UNDEFINED, Estimation, Places, adjusted, redrawn
+from slices.metrics import METRICS, POOLED, POOLED_MULTICLASS, POOLED_MULTILABEL, SCORE_METRICS, canonical
 from slices.multiplicity import bonferroni_level
-from slices.records import SliceRecord, Tested
+from slices.records import Quantity, SliceRecord, Tested
+from slices.scoring import Scores
+from slices.selection import Bounds
 from slices.simultaneous import OVER_CLASSES, members, simultaneous_limits
 from slices.wording import method_sentences
 
@@ -92,6 +94,7 @@ def analyse(
     names = dict.fromkeys(canonical(name) for name in metrics)
     chosen = tuple(METRICS[name] for name in names if name in METRICS and METRICS[name].kind != "score")
     over = {"multiclass": POOLED_MULTICLASS, "multilabel": POOLED_MULTILABEL}.get(counted.space.task, ())
+    of_scores = tuple(name for name in names if name in SCORE_METRICS)
     tested = tuple(replace(item, metric=canonical(item.metric)) for item in tested)
     pairs = make_pairs(counted.slices, tested)
 
@@ -100,10 +103,18 @@ def analyse(
     results = adjusted(results)
 
     classes = counted.space.classes
-    family = members(tested, counted.slices, pairs, classes, [metric.name for metric in chosen], over)
+    scores = Scores(counted, pairs, of_scores, confidence)
+    by_class = [metric.name for metric in chosen] + list(of_scores)
+    family = members(tested, counted.slices, pairs, classes, by_class, over)
     level = bonferroni_level(alpha, len(family))
     level_method = f"Bonferroni over {len(family):,} quantities"
-    jointly = simultaneous_limits(family, level, level_method, pairs, estimation.exact)
+
+    def limits(name: str, pooled: bool, quantity: Quantity, places: Places, alpha: float) -> Bounds:
+        if name in of_scores:
+            return scores.bounds(name, quantity, places, alpha)
+        return estimation.exact(name, pooled, quantity, places, alpha)
+
+    jointly = simultaneous_limits(family, level, level_method, pairs, limits)
 
     compared: dict[int, list[tuple[int, Pair]]] = {}
     for number, pair in enumerate(pairs):
@@ -119,7 +130,16 @@ def analyse(
             )
         for k, klass in enumerate(classes):
             table = estimation.rows[0][index, k]
-            records.append(slice_record(counts, klass, (index, k), table, each_class, compared, jointly))
+            made = slice_record(counts, klass, (index, k), table, each_class, compared, jointly)
+            if of_scores:
+                against = [scores.disparities(row, k) for row, _ in compared.get(index, ())]
+                made = replace(
+                    made,
+                    estimates=made.estimates + scores.estimates(index, k),
+                    disparities=made.disparities + tuple(d for found in against for d in found),
+                )
+            records.append(made)
+        progress("reading results", index + 1, len(counted.slices))
     first = len(classes) + bool(all_classes)
     return Analysis(
         overall=tuple(records[:first]),

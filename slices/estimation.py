@@ -37,7 +37,7 @@ Array = NDArray[np.float64]
 Progress = Callable[[str, int, int], None]
 Places = tuple[NDArray[np.intp], NDArray[np.intp]]
 
-__all__ = ["MOST_UNDEFINED", "Estimation", "Results", "adjusted", "redrawn"]
+__all__ = ["MOST_UNDEFINED", "Estimation", "Places", "Results", "adjusted", "redrawn"]
 
 
 @dataclass(frozen=True, slots=True)

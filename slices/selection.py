@@ -80,7 +80,7 @@ CORRELATION_MARGIN = 10
 # Below this share of the binomial error, the clusters' variance is an accident of a few equal ratios.
 NO_VARIANCE = 1e-9
 
-NONE, EXACT, HULL, LOGIT, EXACT_CLUSTERS, GRAUBARD, MOVER, FISHER, BCA, PERCENTILE, SCORE = range(11)
+NONE, EXACT, HULL, LOGIT, EXACT_CLUSTERS, GRAUBARD, MOVER, FISHER, BCA, PERCENTILE, SCORE, SAME = range(12)
 METHODS = (
     "none",
     "Clopper-Pearson",
@@ -93,6 +93,7 @@ METHODS = (
     "bootstrap, BCa",
     "bootstrap, percentile",
     "score (Miettinen-Nurminen, Koopman)",
+    "as the pointwise limits",
 )
 
 

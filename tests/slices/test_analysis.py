@@ -341,7 +341,7 @@ def test_clusters_of_one_row_give_the_intervals_of_rows():
 
 def test_simultaneous_limits_of_clusters_are_korn_graubard():
     tables, group = patients(120, 4, 4)
-    tested = (Asked(one_way("group", "a"), None, "recall", "value", None),)
+    tested = tuple(Asked(one_way("group", "a"), None, name, "value", None) for name in ("recall", "fpr"))
     record = found(run(clustered(tables, group), tested=tested), "a")
     item = record.simultaneous[0]
     assert item.method.startswith("Korn-Graubard")
@@ -468,3 +468,51 @@ def test_weighted_logs_are_never_drawn_by_counts():
     log = binary(a=(2000, 300, 300, 2000), b=(2000, 200, 300, 3000))
     analysis = run(with_weights(log, [np.array([1.0, 2, 3, 1]), np.ones(4)]))
     assert not any("bootstrap" in e.method for r in analysis.slices for e in r.estimates)
+
+
+def with_scores(log, cluster=False):
+    from slices.counts import ScoreRows
+
+    rng = np.random.default_rng(8)
+    rows = {}
+    for counts in log.slices[1:]:
+        positive = rng.random(200) < 0.4
+        scores = 1 / (1 + np.exp(-(rng.normal(size=200) + 1.5 * positive - 0.7)))
+        rows[counts.slice] = ScoreRows(scores, positive, np.arange(200) // 4 if cluster else None, None)
+
+    def scores_of(slice_, stratum=0, outside=False):
+        names = [s for s in rows if (s == slice_) != outside] if slice_.order else list(rows)
+        parts = [rows[name] for name in names]
+        together = [np.concatenate([getattr(p, field) for p in parts]) for field in ("scores", "positive")]
+        codes = np.concatenate([p.cluster for p in parts]) if cluster else None
+        return ScoreRows(together[0], together[1], codes, None)
+
+    return replace(log, scores=scores_of)
+
+
+@pytest.mark.parametrize("cluster", [False, True])
+def test_score_metrics_enter_estimates_disparities_and_simultaneous_limits(cluster):
+    from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
+
+    log = with_scores(binary(a=(40, 9, 12, 90), b=(60, 20, 30, 100)), cluster)
+    tested = (
+        Asked(one_way("group", "a"), None, "auroc", "value", None),
+        Asked(one_way("group", "a"), None, "auroc", "difference", "complement"),
+    )
+    analysis = run(log, ["recall", "auroc", "auprc", "brier", "ece"], tested=tested)
+    record = found(analysis, "a")
+    rows = log.scores(one_way("group", "a"))
+    for name, oracle in (("auroc", roc_auc_score), ("auprc", average_precision_score)):
+        assert estimate(record, name).value == pytest.approx(oracle(rows.positive, rows.scores))
+    assert estimate(record, "brier").value == pytest.approx(brier_score_loss(rows.positive, rows.scores))
+    gap = disparity(record, "auroc")
+    assert gap.difference.low < gap.difference.value < gap.difference.high
+    assert analysis.family == 2
+    value, difference = record.simultaneous
+    assert value.low < estimate(record, "auroc").low
+    assert difference.low < gap.difference.low
+
+
+def test_a_log_without_scores_says_so():
+    item = estimate(found(run(LOG, ["auroc"]), "a"), "auroc")
+    assert (item.value, item.undefined) == (None, "the log has no score column")
