@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import page
+from fontTools.ttLib import TTFont
 
 FAMILY = "Xaudit-Sans"
 
@@ -73,3 +75,19 @@ def attachments(path: Path, folder: Path) -> dict[str, bytes]:
     done = run("pdfdetach", "-saveall", "-o", folder, path)
     assert done.returncode == 0, done.stderr
     return {each.name: each.read_bytes() for each in sorted(folder.iterdir())}
+
+
+def as_printed(value: str) -> str:
+    """What the documents print for a text, told without the product's code: the font's own map decides."""
+    printed, before = "", False
+    for character in value:
+        lacking = ord(character) not in _characters()
+        printed += (" " if lacking and before else "") + (f"U+{ord(character):04X}" if lacking else character)
+        before = lacking
+    return printed
+
+
+@cache
+def _characters() -> frozenset[int]:
+    folder = Path(__file__).resolve().parents[2] / "reports" / "fonts"
+    return frozenset(TTFont(folder / "XauditSans-Regular.woff2").getBestCmap())
