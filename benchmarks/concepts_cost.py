@@ -31,7 +31,7 @@ from concepts.stage import run_concepts
 
 FORM = InputFormat(size=(64, 64), channels=3, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 LAYER = "features.8"  # 32 x 16 x 16 = 8,192 values
-SET, POOL, SCORED = 50, 400, 600
+SET, POOL, SCORED = 50, 400, 1500
 
 
 class Network(nn.Module):
@@ -221,6 +221,8 @@ def main() -> None:
             torch.manual_seed(0)
             torch.save(Network().state_dict(), root / "bare.pt")
             stage = {}
+            import scipy.stats  # noqa: F401  (its import is no cost of the stage)
+
             for count in (5, 20):
                 spec = ConceptStageSpec(
                     **{

@@ -1,0 +1,95 @@
+"""Verdicts and intervals from findings: by hand, and by coverage."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from concepts.analysis import Finding, Measure
+from concepts.records import Cav
+from concepts.verdicts import conclude, limits, score_limits, verdict_of
+
+CAV = Cav(0.9, 0.9, 0.8, 0.95, 0.6, 0.7)
+NULL = np.linspace(-1, 1, 399)
+
+
+def _finding(value: float, **changes: object) -> Finding:
+    base = Finding(
+        concept="ruler",
+        klass="yes",
+        layer="deep",
+        slice=(),
+        images=200,
+        cav=CAV,
+        learnt=True,
+        undefined=None,
+        score=0.8,
+        score_error=0.05,
+        effect=Measure(value, 0.2, NULL),
+        set_size=40,
+    )
+    return replace(base, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("effect", "p", "verdict"),
+    [
+        (3.0, 0.01, "drives"),
+        (-3.0, 0.01, "opposes"),
+        (3.0, 0.05, "no_effect_shown"),
+        (0.1, 0.8, "no_effect_shown"),
+    ],
+)
+def test_the_verdict_takes_the_adjusted_p_and_the_sign(effect: float, p: float, verdict: str) -> None:
+    assert verdict_of(_finding(effect), p, confidence=0.95) == verdict
+
+
+def test_an_effect_nearer_to_zero_than_the_pseudo_concepts_is_no_claim() -> None:
+    shifted = _finding(1.0, effect=Measure(1.0, 0.1, NULL + 5.0))
+    assert verdict_of(shifted, 0.001, confidence=0.95) == "no_effect_shown"
+
+
+def test_what_is_not_learnt_yields_no_claim_in_either_direction() -> None:
+    assert verdict_of(_finding(9.0, learnt=False), 0.001, confidence=0.95) == "not_learnt"
+
+
+def test_limits_are_students_t_times_the_bootstrap_error() -> None:
+    low, high = limits(Measure(1.0, 0.2, NULL), degrees=39, confidence=0.95)
+    half = stats.t.ppf(0.975, 39) * 0.2
+    assert (low, high) == (pytest.approx(1 - half), pytest.approx(1 + half))
+    assert limits(None, degrees=39, confidence=0.95) == (None, None)
+
+
+def test_score_limits_are_exact_at_the_effective_number_of_images() -> None:
+    low, high = score_limits(_finding(1.0), confidence=0.95)
+    effective = 0.8 * 0.2 / 0.05**2  # 64
+    expected = stats.binomtest(round(0.8 * effective), round(effective)).proportion_ci(0.95, "exact")
+    assert low == pytest.approx(expected.low, abs=0.005)
+    assert high == pytest.approx(expected.high, abs=0.005)
+    # At the boundary the set's images count, and never more images than there are.
+    low, high = score_limits(_finding(1.0, score=1.0, score_error=0.0), confidence=0.95)
+    assert (low, high) == (pytest.approx(0.025 ** (1 / 40)), 1.0)
+    low, high = score_limits(_finding(1.0, score=0.0, score_error=0.0, images=25), confidence=0.95)
+    assert (low, high) == (0.0, pytest.approx(1 - 0.025 ** (1 / 25)))
+    precise, _ = score_limits(_finding(1.0, score_error=1e-9), confidence=0.95)
+    assert precise == pytest.approx(stats.binomtest(160, 200).proportion_ci(0.95, "exact").low, abs=1e-6)
+
+
+def test_families_are_adjusted_apart_and_undefined_findings_stay_out() -> None:
+    sliced = _finding(1.2, slice=(("site", "a"),), rest=0.5, difference=Measure(0.7, 0.1, NULL), images=50)
+    missed = _finding(0.0, undefined="17 images", effect=None, score=None, concept="null")
+    whole, part, absent = conclude([_finding(0.97), sliced, missed], confidence=0.95)
+    as_far = int((np.abs(NULL) >= 0.97 - 1e-9).sum())
+    assert whole.p_value == whole.p_adjusted == pytest.approx((1 + as_far) / 400)
+    # A family of one: Holm and Benjamini-Hochberg leave the p-value as it is.
+    assert whole.p_holm == whole.p_bh == whole.p_value
+    assert part.p_holm is None
+    assert part.p_value == pytest.approx(1 / 400)
+    assert part.difference == 0.7
+    assert part.difference_p_value == pytest.approx((1 + (np.abs(NULL) >= 0.7 - 1e-9).sum()) / 400)
+    assert part.null_effects == ()
+    assert (absent.p_value, absent.effect, absent.low, absent.effect_low) == (None,) * 4
+    assert absent.undefined == "17 images"
