@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -105,6 +104,15 @@ def digest(path: Path, threads: int) -> None:
 TASKS = {"read": bare_read, "count": count, "sha256": digest}
 
 
+def peak_memory() -> float:
+    """Peak resident memory of this process in MB.
+
+    Not ``ru_maxrss``: that one is inherited from the process that started this one.
+    """
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
+
+
 def measure(task: str, path: Path, threads: int) -> None:
     """Run one task in this process and print its seconds and peak memory in MB as JSON."""
     import numpy
@@ -112,17 +120,16 @@ def measure(task: str, path: Path, threads: int) -> None:
 
     import slices.log  # noqa: F401
 
-    start_memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    start_memory = peak_memory()
     start, start_cpu = time.perf_counter(), time.process_time()
     TASKS[task](path, threads)
     seconds, cpu = time.perf_counter() - start, time.process_time() - start_cpu
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
         json.dumps(
             {
                 "seconds": seconds,
                 "cpu_s": cpu,
-                "peak_mb": peak,
+                "peak_mb": peak_memory(),
                 "start_mb": start_memory,
                 "numpy": numpy.__version__,
             }

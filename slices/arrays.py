@@ -7,13 +7,14 @@ a second and sixty megabytes that counting has no use for.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 
-def numpy_of(values: pa.Array) -> NDArray[np.generic]:
+def numpy_of(values: pa.Array) -> NDArray[Any]:
     """The numbers of an array without nulls: a read-only view; booleans as NumPy's.
 
     Examples
@@ -28,7 +29,7 @@ def numpy_of(values: pa.Array) -> NDArray[np.generic]:
     return np.from_dlpack(values)
 
 
-def filled(values: pa.Array, instead: float) -> NDArray[np.generic]:
+def filled(values: pa.Array, instead: float) -> NDArray[Any]:
     """The numbers of an array, with another number in place of its nulls.
 
     Examples
@@ -70,7 +71,7 @@ def index_array(numbers: NDArray[np.int32]) -> pa.Int32Array:
     )
 
 
-def sorted_distinct(values: NDArray[np.int64]) -> NDArray[np.int64]:
+def sorted_distinct(values: NDArray[Any]) -> NDArray[Any]:
     """Distinct numbers, ascending, by sorting: many times as fast as hashing where most are distinct."""
     ordered = np.sort(values)
     return ordered[group_starts(ordered)]
@@ -87,3 +88,8 @@ def group_starts(ordered: NDArray[np.int64]) -> NDArray[np.intp]:
     return np.flatnonzero(
         np.concatenate([np.ones(min(1, len(ordered)), dtype=bool), ordered[1:] != ordered[:-1]])
     )
+
+
+def summed(places: NDArray[Any], values: NDArray[Any], size: int) -> NDArray[np.float64]:
+    """The sum of the values at each place from 0 to before ``size``, added in their order."""
+    return np.asarray(np.bincount(places, weights=values, minlength=size), dtype=np.float64)

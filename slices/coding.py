@@ -125,7 +125,7 @@ class TextCoder:
         low, high = ends["min"].as_py(), ends["max"].as_py()
         if self._by_integer is not None:
             low, high = min(low, self._lowest), max(high, self._lowest + len(self._by_integer) - 1)
-        if high - low >= _INTEGER_SPAN:
+        if high - low >= _INTEGER_SPAN or (low < 0 and pa.types.is_uint64(values.type)):
             return None
         if self._by_integer is None or low < self._lowest or high - low >= len(self._by_integer):
             table = np.full(high - low + 1, _UNKNOWN, np.int32)
@@ -135,7 +135,11 @@ class TextCoder:
             self._by_integer, self._lowest = table, low
             self._narrow = None
         numbers = numpy_of(values)
-        places = numbers - low if low else numbers
+        if low:
+            # A difference of two numbers of one or two bytes may not fit in them.
+            places = (numbers if numbers.itemsize == 8 else numbers.astype(np.int64)) - low
+        else:
+            places = numbers
         if self._narrow is None or (codes := self._narrow.take(places, mode="clip")).max() == self._unknown:
             met = sorted_distinct(places)
             new = met[self._by_integer[met] == _UNKNOWN]

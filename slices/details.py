@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from slices.arrays import sorted_distinct
+from slices.arrays import sorted_distinct, summed
 from slices.counts import FN, TP, ClusterPatterns, ScoreRows, SliceCounts, WeightedCells
 from slices.errors import LogError
 from slices.outcomes import Layout
@@ -150,13 +150,14 @@ class Details:
             # The last place answers for cells in which no row is counted.
             return None if identities is None else np.append(distinct_per_cell(key, identities)[1], 0)
 
-        weights = squares = None
+        weights: NDArray[np.float64] | None = None
+        squares: NDArray[np.float64] | None = None
         if rows.weight is not None:
             entry = np.searchsorted(keys, key) * self.layout.counted + rows.outcome
             size = (len(keys) + 1) * self.layout.counted
             shape = (len(keys) + 1, self.layout.strata, self.layout.cells)
-            weights = np.bincount(entry, weights=rows.weight, minlength=size).reshape(shape)
-            squares = np.bincount(entry, weights=rows.weight**2, minlength=size).reshape(shape)
+            weights = summed(entry, rows.weight, size).reshape(shape)
+            squares = summed(entry, rows.weight**2, size).reshape(shape)
         return _Cells(
             keys=keys,
             sizes=sizes,

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -275,7 +276,7 @@ class _Plan:
         outcomes: Sequence[NDArray[np.integer]],
         n: NDArray[np.int64] | None,
     ) -> None:
-        outcome = outcomes[0].astype(_key_type(self._outcomes))
+        outcome: NDArray[Any] = outcomes[0].astype(_key_type(self._outcomes))
         for codes, size in zip(outcomes[1:], self.sizes.outcomes[1:], strict=True):
             outcome *= size
             outcome += codes
@@ -283,7 +284,7 @@ class _Plan:
             if not counts.block:
                 counts.add(outcome, n)
                 continue
-            key = attributes[counts.block[0]].astype(_key_type(counts.size))
+            key: NDArray[Any] = attributes[counts.block[0]].astype(_key_type(counts.size))
             for column in counts.block[1:]:
                 key *= self.sizes.attributes[column]
                 key += attributes[column]
@@ -316,7 +317,7 @@ class _Dense:
     def __post_init__(self) -> None:
         self._n = np.zeros(self.size, np.int64)
 
-    def add(self, keys: NDArray[np.int64], n: NDArray[np.int64] | None) -> None:
+    def add(self, keys: NDArray[Any], n: NDArray[np.int64] | None) -> None:
         if n is None:
             self._n += np.bincount(keys, minlength=self.size)
         else:
@@ -339,7 +340,7 @@ class _Sparse:
     _waiting: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = field(default_factory=list)
     _rows: int = 0
 
-    def add(self, keys: NDArray[np.int64], n: NDArray[np.int64] | None) -> None:
+    def add(self, keys: NDArray[Any], n: NDArray[np.int64] | None) -> None:
         self._waiting.append(np.unique(keys, return_counts=True) if n is None else added(keys, n))
         self._rows += len(self._waiting[-1][0])
         # Merging when as much waits as is held keeps the cost of merging linear in the rows.

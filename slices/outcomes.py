@@ -256,13 +256,16 @@ def _two_classes(spec: LogSpec, texts: Mapping[str, Sequence[Text]], n: Sequence
     others = sorted((key for key in rows if key != wanted), key=lambda key: (-rows[key], written[key]))
     if len(others) > 1:
         bad = others[1]
-        column, text = next(
-            (column, min(t for t in texts if t is not None and same(t) == bad))
-            for column, texts in columns.items()
-            if any(t is not None and same(t) == bad for t in texts)
+        where, text = next(
+            (name, min(t for t in column if t is not None and same(t) == bad))
+            for name, column in columns.items()
+            if any(t is not None and same(t) == bad for t in column)
         )
-        raise BadClassError(column, text, _listed([written[wanted], *(written[key] for key in others)]))
-    table = {None: None, **{t: same(t) == wanted for c in columns.values() for t in c if t is not None}}
+        raise BadClassError(where, text, _listed([written[wanted], *(written[key] for key in others)]))
+    table: dict[Text, bool | None] = {None: None}
+    table |= {
+        text: same(text) == wanted for column in columns.values() for text in column if text is not None
+    }
     in_labels = [text for text in texts["label"] if text is not None and same(text) == wanted]
     return _Classes(
         positive=min(in_labels, key=_shortest, default=positive),

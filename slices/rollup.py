@@ -254,7 +254,7 @@ def cell_counts(crossing: SetCounts, layout: Layout) -> Iterator[CellCounts]:
         codes = crossing.codes[first:last]
         vectors = crossing.vectors(first, last, layout.width)
         # A slice of missing values lies outside the rows whose attributes are all present.
-        outside = present - vectors * (codes >= 0).all(axis=1)[:, None]
+        outside = present - vectors * (codes >= 0).all(axis=1, keepdims=True)
         yield _taken_apart(crossing.names, codes, vectors, outside, layout)
 
 

@@ -155,7 +155,7 @@ class RowCollector(RowSink):
             name: _narrow(tables[name])[np.concatenate([b.attributes[place] for b in batches])[keep]]
             for place, name in enumerate(names)
         }
-        numbers = {role: _spread(batches, lambda b, r=role: b.numbers[r])[keep] for role in self._measured}
+        numbers = {role: _spread(batches, role)[keep] for role in self._measured}
         ids = {role: _identities(batches, role, self._missing)[keep] for role in self._named}
         if self._each_row:
             ids["cluster"] = _each_row(batches)[keep]
@@ -236,8 +236,8 @@ def _each_row(batches: Sequence[_Batch]) -> NDArray[np.int64]:
     return _tiled(batches, np.arange(sum(b.rows for b in batches)))
 
 
-def _spread(batches: Sequence[_Batch], of: Callable[[_Batch], NDArray[np.float64]]) -> NDArray[np.float64]:
-    return np.concatenate([np.tile(of(batch), batch.copies) for batch in batches])
+def _spread(batches: Sequence[_Batch], role: str) -> NDArray[np.float64]:
+    return np.concatenate([np.tile(batch.numbers[role], batch.copies) for batch in batches])
 
 
 def _tiled(batches: Sequence[_Batch], values: NDArray[np.int64]) -> NDArray[np.int64]:

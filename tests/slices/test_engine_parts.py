@@ -169,6 +169,15 @@ def test_integers_code_as_their_text_whatever_their_span(batches: list[list[int 
         assert [vocabulary.values[code] for code in codes.tolist()] == expected
 
 
+@pytest.mark.parametrize("kind", [pa.int8(), pa.int16(), pa.uint8(), pa.uint16(), pa.int32(), pa.uint64()])
+def test_narrow_integers_do_not_overflow(kind: pa.DataType) -> None:
+    ends = np.iinfo(kind.to_pandas_dtype())
+    values = [ends.min, ends.max, 0, 1] if ends.bits <= 16 else [ends.max - 5, ends.max, ends.max - 1]
+    vocabulary = Vocabulary("x")
+    codes = TextCoder("x", vocabulary, []).codes([pa.array([int(v) for v in values], kind)])
+    assert [vocabulary.values[code] for code in codes.tolist()] == [str(v) for v in values]
+
+
 # ---- identity
 
 
