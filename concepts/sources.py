@@ -215,10 +215,9 @@ def _matched(
     logged = library.logged()
     candidates = _training_half(logged, log, spec.seed)
     present = [row for row in candidates if all(log.attributes[name][row] is not None for name in where)]
-    inside = [
-        row for row in present if all(log.attributes[name][row] == value for name, value in where.items())
-    ]
-    outside = sorted(set(present) - set(inside), key=present.index)
+    has = {row: all(log.attributes[name][row] == value for name, value in where.items()) for row in present}
+    inside = [row for row in present if has[row]]
+    outside = [row for row in present if not has[row]]
     others = [name for name in log.attributes if name not in where]
     rng = generator_for(spec.seed, f"design {concept.name}")
     composition = np.zeros(0, dtype=np.int64)
