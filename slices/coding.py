@@ -135,11 +135,9 @@ class TextCoder:
             self._by_integer, self._lowest = table, low
             self._narrow = None
         numbers = numpy_of(values)
-        if low:
-            # A difference of two numbers of one or two bytes may not fit in them.
-            places = (numbers if numbers.itemsize == 8 else numbers.astype(np.int64)) - low
-        else:
-            places = numbers
+        # A difference of two numbers of one or two bytes may not fit in them.
+        wide = numbers if low == 0 or numbers.itemsize == 8 else numbers.astype(np.int64)
+        places = wide - low if low else wide
         if self._narrow is None or (codes := self._narrow.take(places, mode="clip")).max() == self._unknown:
             met = sorted_distinct(places)
             new = met[self._by_integer[met] == _UNKNOWN]
@@ -151,7 +149,7 @@ class TextCoder:
                 np.where(self._by_integer == _UNKNOWN, self._unknown, self._by_integer), self._unknown + 1
             )
             codes = self._narrow.take(places, mode="clip")
-        return codes
+        return np.asarray(codes)
 
 
 class BandCoder:
