@@ -188,7 +188,8 @@ def heat_left(grid: Heat, width: float) -> float:
 def heat_cell_width(grid: Heat) -> float:
     """The widest number with its mark, or count, or the widest word of a column's name (to 96 px)."""
     cells = [cell for row in grid.cells for cell in row if cell is not None]
-    numbers = max((text_width(printable(cell.text), TEXT, 600) + 20 for cell in cells), default=0.0)
+    marks = 20.0 if any(cell.outcome for cell in cells) else 0.0
+    numbers = max((text_width(printable(cell.text), TEXT, 600) + marks for cell in cells), default=0.0)
     counts = max((text_width(printable(cell.small), 9.0) for cell in cells), default=0.0)
     words = max(
         (text_width(printable(w), SMALL) for name in grid.columns for w in name.split(" ")), default=0.0

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from reports.canvas import NO_LIMIT, Axis, Limit, Point, axis_for, shorten, wrap
 from reports.evidence import Estimate, Finding, SliceRecord
+from reports.glyphs import printable, text_width
 from reports.palette import OUTCOMES
 from reports.phrases import UNDECIDED, Phrases, estimate_of, severity, side_of, slice_key, visible
 from reports.rounding import hashed
@@ -23,6 +24,7 @@ MARGINS = 40.0 + 48.0
 COLUMN = {"A4": 499.0, "Letter": 516.0}
 BODY = 8.5
 LEADING = 1.36
+GROUP = 0.313  # of the width: the group's name
 FIT = 0.995  # of a width: rounding of the layout; kerning is off in print, so that advances add up
 
 
@@ -238,6 +240,19 @@ def candidates(p: Phrases) -> tuple[str, list[Finding]]:
     return "near", ordered([f for f in p.evidence.findings if f.outcome == "meets"])
 
 
+def row_height(p: Phrases, finding: Finding, width: float) -> float:
+    """Points that a row of the table takes: the tallest of its name, its bar, its value and its result."""
+    room = width * GROUP
+    name = len(wrap(shorten(p.finding_group(finding), room, 2, BODY), room * FIT, BODY)) * BODY * 1.2
+    value, interval = p.finding_value(finding), p.finding_interval(finding)
+    wide = text_width(printable(value), BODY, 600) + text_width(printable(interval), 7.5) + 3
+    number = BODY * 1.2 + (9.0 if wide > width * 0.215 - 9 else 0.0)
+    cases = text_width(printable(f"{cases_of(p, finding, None)} "), BODY) + text_width("(12,345)", 7.0)
+    broken = BODY * 1.2 + (9.0 if cases > width * 0.12 - 9 else 0.0)
+    result = BODY * 1.2 + (8.4 if finding.outcome in UNDECIDED and finding.needed_n is not None else 0.0)
+    return 5.7 + max(name, 10.2, number, broken, result)
+
+
 def build_blocks(p: Phrases, budget: float, width: float) -> tuple[str, tuple[Block, ...], list[Finding]]:
     """Rows that fit ``budget`` points, grouped by rule: (heading's key, blocks, findings shown)."""
     heading, found = candidates(p)
@@ -248,17 +263,16 @@ def build_blocks(p: Phrases, budget: float, width: float) -> tuple[str, tuple[Bl
     records = {
         (slice_key(r.slice), r.klass): r for r in [*p.evidence.results.overall, *p.evidence.results.slices]
     }
-    room = width * 0.355
+    room = width * GROUP
     kept: list[Finding] = []
     heads: set[tuple[str, str | None, float | None, str | None]] = set()
     left = budget
     for finding in queue:
         if len(kept) == MOST_ROWS:
             break
-        name = shorten(p.finding_group(finding), room, 2, BODY)
-        cost = 5.9 + max(len(wrap(name, room * FIT, BODY)) * BODY * 1.2, BODY * 1.2 + 8.6)
+        cost = row_height(p, finding, width)
         if block_key(finding) not in heads:
-            cost += 9.5 + 10.2 + height(p.rule_meaning(finding), width * 0.46, 7.5, 1.3)
+            cost += 16.1 + height(p.rule_meaning(finding), width * (GROUP + 0.1), 7.5, 1.3)
         if cost > left:
             if finding.outcome == "fails":
                 break  # no failure is passed over for a lesser one
@@ -312,7 +326,7 @@ def plain_block(p: Phrases, width: float) -> tuple[Block, ...]:
         title = p.t("page1.bar", value=number, interval=interval, outcome=p.word(None))
         lines.append(
             Line(
-                group=shorten(group, width * 0.355, 2, BODY),
+                group=shorten(group, width * GROUP, 2, BODY),
                 cases=p.count(estimate.support),
                 clusters=clusters_of(p, record, estimate),
                 point=Point(value, estimate.low, estimate.high, None, f"{group}: {title}"),
@@ -439,7 +453,7 @@ def build(p: Phrases) -> PageOne:
     taken += 9 + 13.8 + 3 + 20.5 + 3 + 2 * 10.2  # the table's headings, and two lines after it
     taken += 9 + 13.8 + 3 + sum(height(text, width - 12) + 1.5 for text in kept)
     taken += 9 + 13.8 + 3 + 12 + 2 * 20.5
-    budget = PAGE_HEIGHT[e.report.paper] - MARGINS - taken - 8
+    budget = PAGE_HEIGHT[e.report.paper] - MARGINS - taken - 6
     heading, blocks, shown = build_blocks(p, budget, width)
     if not e.policy.rules:
         blocks = plain_block(p, width)

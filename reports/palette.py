@@ -61,7 +61,7 @@ DARK = Palette(
         "cannot_tell": "#f0b65c",
         "not_enough_data": "#b0bac5",
         "not_tested": "#bdb1f5",
-        "meets": "#62cbc0",
+        "meets": "#5ccbe0",
     },
     tint={
         "fails": "#3a1d1c",

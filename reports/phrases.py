@@ -368,6 +368,11 @@ class Phrases:
                 found.setdefault((slice_key(finding.slice), finding.klass), []).append(finding)
         return {key: tuple(items) for key, items in found.items()}
 
+    @cached_property
+    def slices(self) -> frozenset[tuple[str, str | None]]:
+        """Slices and classes that the annex has a row for."""
+        return frozenset((slice_key(r.slice), r.klass) for r in self.evidence.results.slices)
+
     def judged(self, record: SliceRecord, metric: str) -> Finding | None:
         return self.outcomes.get((slice_key(record.slice), record.klass, metric))
 

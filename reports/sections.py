@@ -284,6 +284,7 @@ def overall(p: Phrases) -> tuple[Overall, ...]:
 
 def finding_row(p: Phrases, finding: Finding) -> FindingRow:
     group = p.finding_group(finding)
+    linked = finding.concept is None and (slice_key(finding.slice), finding.klass) in p.slices
     return FindingRow(
         group=group,
         value=p.finding_value(finding) if finding.value is not None else p.t("number.none"),
@@ -294,7 +295,7 @@ def finding_row(p: Phrases, finding: Finding) -> FindingRow:
         why=p.why(finding),
         outcome=finding.outcome,
         word=p.word(finding.outcome),
-        anchor=anchor_of(finding.slice, finding.klass) if finding.concept is None and finding.slice else "",
+        anchor=anchor_of(finding.slice, finding.klass) if linked else "",
     )
 
 

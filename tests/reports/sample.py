@@ -15,12 +15,13 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reports.evidence import Evidence
+from reports.evidence import AttributeData, Evidence
 
 SEED = 20261120
 METRICS = ("precision", "recall", "fpr", "specificity", "f1", "accuracy")
@@ -513,11 +514,13 @@ CARD = {
 }
 
 
+@lru_cache
 def evidence() -> Evidence:
     """A binary log, 62 slices, concept tests, findings of all five outcomes."""
     return assemble(simulate(COLUMNS, 12_000), pairs=PAIRS, classes=(None,), with_concepts=True, card=CARD)
 
 
+@lru_cache
 def several_classes() -> Evidence:
     """A multi-label log with three classes and no concept tests."""
     classes = ("pneumothorax", "effusion", "nodule")
@@ -526,24 +529,33 @@ def several_classes() -> Evidence:
     )
 
 
+@lru_cache
 def without_failures() -> Evidence:
     """The binary log with a more able model: nothing fails, something cannot be decided."""
     able = tuple(Column(c.name, c.kind, c.values, c.shares, tuple(0.6 for _ in c.values)) for c in COLUMNS)
     return assemble(simulate(able, 12_000), pairs=PAIRS, classes=(None,), with_concepts=False, card=CARD)
 
 
+@lru_cache
 def many_slices(slices: int) -> Evidence:
-    """About ``slices`` slices: one attribute with many values, crossed with sex."""
-    wards = max(2, (slices - 19) // 4)
-    ward = Column("ward", "acquisition", tuple(f"ward {i + 1:04d}" for i in range(wards)), (1 / wards,) * wards,
-                  tuple(-0.8 if i % 9 == 0 else 0.2 for i in range(wards)))  # fmt: skip
-    columns = (COLUMNS[0], COLUMNS[1], ward, COLUMNS[3])
-    log = simulate(columns, 40 * slices, tie_site=False)
-    return assemble(
-        log, pairs=(("sex", "age"), ("sex", "ward")), classes=(None,), with_concepts=False, card=CARD
+    """About ``slices`` slices: the sample's own, again and again for one ward after another."""
+    base = evidence()
+    records, wards = list(base.results.slices), []
+    sources = [record for record in base.results.slices if set(record.slice) in ({"sex"}, {"sex", "age"})]
+    while len(records) < slices:
+        name = f"ward {len(wards) + 1:04d}"
+        wards.append({"value": name, "n": 400})
+        records += [r.model_copy(update={"slice": {**r.slice, "ward": name}}) for r in sources]
+        records.append(sources[0].model_copy(update={"slice": {"ward": name}}))
+    ward = AttributeData.model_validate(
+        {"name": "ward", "kind": "acquisition", "missing": 0, "values": wards}
     )
+    data = base.data.model_copy(update={"attributes": [*base.data.attributes, ward]})
+    results = base.results.model_copy(update={"slices": records[:slices]})
+    return base.model_copy(update={"data": data, "results": results})
 
 
+@lru_cache
 def hostile() -> Evidence:
     """Attribute values that attack HTML, SVG, PDF, CSV, Markdown and XML; a long name and purpose."""
     vendor = Column("vendor", "acquisition", HOSTILE, (1 / len(HOSTILE),) * len(HOSTILE),

@@ -1,0 +1,208 @@
+"""The screen document: whole, escaped, offline, translatable, the same to the byte."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from html.parser import HTMLParser
+
+import pytest
+
+from reports.document import print_html
+from reports.evidence import Evidence
+from reports.html import screen_html
+from reports.strings import Catalogue, load
+from tests.reports import sample
+
+VOID = {"meta", "img", "br", "input", "link", "hr", "rect", "path", "circle"}
+
+
+@lru_cache
+def document(name: str) -> str:
+    return screen_html(getattr(sample, name)())
+
+
+class Reader(HTMLParser):
+    """Texts, attributes and identifiers of a document; checks that every element is closed."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.texts: list[tuple[str, str]] = []
+        self.attributes: list[tuple[str, str, str]] = []
+        self.feed(html)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if data.strip():
+            self.texts.append((self.open[-1] if self.open else "", data))
+
+
+def words(reader: Reader) -> Iterator[str]:
+    """Everything that a reader sees or hears: texts and the attributes that are read out."""
+    yield from (text for tag, text in reader.texts if tag not in ("style", "script"))
+    heard = {"alt", "aria-label", "title", "data-copied", "data-shown"}
+    yield from (value for _, key, value in reader.attributes if key in heard)
+
+
+@pytest.mark.parametrize("name", ["evidence", "several_classes", "without_failures", "hostile"])
+def test_elements_close_and_identifiers_are_unique(name: str) -> None:
+    reader = Reader(document(name))
+    ids = [value for _, key, value in reader.attributes if key == "id"]
+    assert len(ids) == len(set(ids))
+    targets = {value[1:] for tag, key, value in reader.attributes if (tag, key) == ("a", "href")}
+    assert targets <= set(ids)
+    named = {
+        part for _, key, value in reader.attributes if key == "aria-labelledby" for part in value.split()
+    }
+    assert named <= set(ids)
+
+
+@pytest.mark.parametrize("name", ["evidence", "hostile"])
+def test_nothing_is_fetched(name: str) -> None:
+    html = document(name)
+    reader = Reader(html)
+    for tag, key, value in reader.attributes:
+        if key in ("src", "href", "xlink:href", "action", "srcset", "poster", "data"):
+            assert value.startswith(("#", "data:")), (tag, key, value)
+    style = re.search(r"<style>(.*?)</style>", html, re.S)
+    assert style
+    assert set(re.findall(r"url\(\"(data:font/woff2;base64,)?", style[1])) == {"data:font/woff2;base64,"}
+    assert "@import" not in style[1]
+    policy = next(v for t, k, v in reader.attributes if (t, k) == ("meta", "content") and "default-src" in v)
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+
+
+def test_hostile_values_stay_text() -> None:
+    html = document("hostile")
+    reader = Reader(html)
+    assert sum(tag == "script" for tag, _ in reader.texts) == 1
+    assert not [k for _, k, _ in reader.attributes if k.startswith("on")]
+    assert not [t for t, _, _ in reader.attributes if t == "img"]
+    seen = " ".join(text for _, text in reader.texts)
+    for value in sample.HOSTILE:
+        if "\x00" not in value and "\u202e" not in value:
+            assert value in seen
+    assert "nulU+0000byte" in seen
+    assert "U+202Eright to left" in seen
+    assert "\x00" not in html
+    assert "\u202e" not in html
+    assert "long " + "x" * 295 in seen
+
+
+def test_the_hostile_print_document_keeps_values_text_too() -> None:
+    reader = Reader(print_html(sample.hostile()))
+    assert not [tag for tag, _ in reader.texts if tag == "script"]
+    assert not [k for _, k, _ in reader.attributes if k.startswith("on")]
+
+
+def test_every_check_and_every_slice_is_there() -> None:
+    evidence = sample.evidence()
+    html = document("evidence")
+    rows = re.findall(r'<tr id="(s-[0-9a-f]{10})" data-o="(\w+)"', html)
+    assert len(rows) == len(evidence.results.slices)
+    failing = {
+        json.dumps(f.slice, sort_keys=True) for f in evidence.findings if f.outcome == "fails" and f.slice
+    }
+    assert sum(outcome == "fails" for _, outcome in rows) == len(failing)
+
+
+def test_the_same_evidence_gives_the_same_bytes() -> None:
+    evidence = sample.evidence()
+    again = Evidence.model_validate_json(evidence.model_dump_json(by_alias=True))
+    assert screen_html(again) == document("evidence")
+    assert print_html(again) == print_html(evidence)
+
+
+# A translation is one file
+
+
+def pseudo(text: str) -> str:
+    """The same text in letters that no evidence uses (Cyrillic, which the font has); {names} stay."""
+
+    def swap(match: re.Match[str]) -> str:
+        letter = match[0]
+        return letter if len(letter) > 1 else chr(0x430 + (ord(letter.lower()) - 97) % 32)
+
+    return re.sub(r"\{[^}]*\}|[A-Za-z]", swap, text)
+
+
+def test_no_word_of_the_report_stands_outside_the_catalogue() -> None:
+    english = load("en")
+    texts = {k: text if k.startswith("number.") else pseudo(text) for k, text in english.texts.items()}
+    foreign = Catalogue("xx", texts)
+    evidence = sample.evidence()
+    evidence = evidence.model_copy(
+        update={"results": evidence.results.model_copy(update={"curves": curves()})}
+    )
+    known = (
+        evidence.model_dump_json() + " xaudit report evidence.json --out DIR evidence sha256 DIR json pts "
+    )
+    from reports.crosswalk import crosswalk
+
+    known += json.dumps(dataclasses.asdict(crosswalk()), ensure_ascii=False)
+    allowed = set(re.findall(r"[A-Za-z]{2,}", known))
+    for html in (screen_html(evidence, catalogue=foreign), print_html(evidence, catalogue=foreign)):
+        left = {
+            word
+            for text in words(Reader(html))
+            for word in re.findall(r"[A-Za-z]{2,}", re.sub(r"\b[0-9a-f]{12,64}\b", "", text))
+            if word not in allowed
+        }
+        assert left == set()
+
+
+def test_the_pseudo_locale_test_would_notice() -> None:
+    assert re.findall(r"[A-Za-z]{2,}", pseudo("What fails, {name}")) == ["name"]
+
+
+def curves() -> list[object]:
+    from reports.evidence import CurvePoint, ScoreCurve
+
+    points = []
+    for i in range(21):
+        y = (i / 20) ** 0.5
+        points.append(CurvePoint(x=i / 20, y=y, low=max(0.0, y - 0.05), high=min(1.0, y + 0.05), n=40))
+    return [
+        ScoreCurve(kind=kind, slice=values, points=points)
+        for kind in ("roc", "pr", "reliability")
+        for values in ({}, {"sex": "F"}, {"sex": "M"})
+    ]
+
+
+def test_score_curves_are_drawn_where_they_exist() -> None:
+    evidence = sample.evidence()
+    assert 'id="curves"' not in document("evidence")
+    with_curves = evidence.model_copy(
+        update={"results": evidence.results.model_copy(update={"curves": curves()})}
+    )
+    html = print_html(with_curves)
+    assert 'id="curves"' in html
+    assert html.count('class="curve"') == 2 * 9  # a line and its sample in the legend
+
+
+def test_words_that_promise_too_much_are_never_used() -> None:
+    for text in load("en").texts.values():
+        assert not re.search(r"\b(fair|unbiased|safe|compliant)\b", text, re.I), text
+
+
+def test_1500_slices_stay_small() -> None:
+    evidence = sample.many_slices(1500)
+    html = screen_html(evidence)
+    assert len(evidence.results.slices) >= 1400
+    assert len(html) < 3_000_000

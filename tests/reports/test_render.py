@@ -1,0 +1,164 @@
+"""The registry of forms, and what the sections of the document say."""
+
+from __future__ import annotations
+
+import itertools
+import re
+
+import pytest
+
+from reports import charts, sections
+from reports.document import print_html
+from reports.errors import RenderError
+from reports.evidence import Evidence, Limits
+from reports.phrases import Phrases
+from reports.render import FORMATS, check_formats, render
+from reports.strings import load
+from tests.reports import sample
+
+ENGLISH = load("en")
+
+
+def test_an_unknown_format_is_refused_with_the_nearest_one() -> None:
+    with pytest.raises(RenderError) as problem:
+        check_formats(["html", "pfd"])
+    assert (
+        str(problem.value)
+        == f"Report format 'pfd' is not known; there are: {', '.join(FORMATS)}. Did you mean 'pdf'?"
+    )
+
+
+def test_render_gives_the_files_of_every_form_asked_for() -> None:
+    made = render(sample.evidence(), ["html", "parquet", "junit", "html"])
+    assert {"report.html", "estimates.parquet"} < set(made)
+    assert all(made.values())
+
+
+def phrases(evidence: Evidence) -> Phrases:
+    return Phrases(evidence, ENGLISH)
+
+
+def test_groups_name_their_attributes_in_the_log_s_order_and_their_class() -> None:
+    p = phrases(sample.several_classes())
+    assert p.group({"age": "65+", "sex": None}, "effusion") == "sex: not recorded · age: 65+ · class effusion"
+    assert p.group({}) == "All cases"
+
+
+def test_what_people_left_out_is_shown_as_left_out() -> None:
+    parts = {part.title: part.text for part in sections.card(phrases(sample.evidence()))}
+    assert parts["Out of scope"].startswith("Children under two")
+    assert parts["Users"] == ""
+    assert print_html(sample.evidence()).count("Left out: nothing was written here.") == 6
+
+
+def test_findings_stand_by_rule_gravest_first() -> None:
+    blocks = sections.findings(phrases(sample.evidence()))
+    assert [block.rule for block in blocks][:2] == ["recall-floor", "fpr-gap"]
+    outcomes = [row.outcome for row in blocks[0].rows]
+    assert outcomes == sorted(
+        outcomes, key=["fails", "cannot_tell", "not_enough_data", "not_tested", "meets"].index
+    )
+    absent = next(block for block in blocks if block.rule == "skin-tone-floor")
+    assert absent.rows[0].group == "skin_tone"
+    assert "not in the log" in absent.rows[0].why
+
+
+def test_every_finding_says_which_interval_and_level_it_was_read_from() -> None:
+    p = phrases(sample.evidence())
+    for block in sections.findings(p):
+        for row in block.rows:
+            assert "interval" in row.read_from
+            assert re.search(r"\d%|no interval", row.read_from)
+
+
+def test_attributes_have_one_scale_the_limit_and_the_overall_value() -> None:
+    p = phrases(sample.evidence())
+    scanner = next(chart for chart in charts.by_kind(p)["acquisition"] if chart.name == "scanner")
+    recall = scanner.panels[0]
+    assert recall.limit.low == 0.85
+    assert recall.limit_text == "limit 85%"
+    overall = next(e.value for e in p.evidence.results.overall[0].estimates if e.metric == "recall")
+    assert recall.overall == overall
+    for point in recall.points:
+        assert point.low is not None
+        assert recall.axis.low <= point.low
+    assert [row.group for row in scanner.rows] == ["Canon", "GE", "Philips", "Siemens"]
+
+
+def test_a_missing_value_is_a_row_of_its_own_and_stands_last() -> None:
+    p = phrases(sample.evidence())
+    sex = charts.by_kind(p)["demographic"][0]
+    assert [row.group for row in sex.rows] == ["F", "M", "not recorded"]
+
+
+def test_heat_grids_keep_every_cell_and_its_outcome() -> None:
+    p = phrases(sample.evidence())
+    made, left = charts.heat_charts(p)
+    assert left == 0
+    grid = next(chart.grid for chart in made if chart.title == "Recall by sex and age")
+    assert grid.rows == ("F", "M", "not recorded")
+    assert grid.columns == ("<18", "18-39", "40-64", "65+")
+    cell = grid.cells[0][0]
+    assert cell is not None
+    assert cell.outcome == "fails"
+    assert cell.small == "n = 49"
+
+
+def test_concepts_tell_what_was_not_learnt() -> None:
+    made = charts.concepts(phrases(sample.evidence()))
+    assert made is not None
+    assert len(made.unlearnt) == 2
+    assert all("grid lines" in sentence for sentence in made.unlearnt)
+    assert {chart.point.outcome for chart in made.charts} == {"fails", "cannot_tell", None}
+
+
+def test_a_failing_group_is_joined_with_the_concepts_that_act_more_there() -> None:
+    evidence = sample.evidence()
+    p = phrases(evidence)
+    assert charts.joined(p) == ()
+    records = [
+        r.model_copy(
+            update={"difference": Limits(value=1.9, low=1.2, high=2.6), "difference_p_adjusted": 0.02}
+        )
+        if r.slice == {"scanner": "Canon"}
+        else r
+        for r in evidence.results.concepts
+    ]
+    known = evidence.model_copy(update={"results": evidence.results.model_copy(update={"concepts": records})})
+    sentences = charts.joined(phrases(known))
+    assert len(sentences) == 1
+    assert sentences[0].startswith(
+        "scanner: Canon fails (Recall: at least 85%); there “ruler” moves “pneumothorax”"
+    )
+    assert "1.900 logits (1.200 to 2.600), adjusted p 0.020" in sentences[0]
+    grid = charts.concept_grids(phrases(known))[0].grid
+    assert "▲ 2.400" in {cell.text for row in grid.cells for cell in row if cell}
+
+
+def test_above_2000_slices_paper_prints_what_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sections, "MOST_ANNEX_ROWS", 30)
+    p = phrases(sample.evidence())
+    on_paper, on_screen = sections.annex(p, paper=True), sections.annex(p, paper=False)
+    assert len(on_screen.rows) == len(p.evidence.results.slices)
+    assert 0 < len(on_paper.rows) <= 30
+    assert all(row.outcome for row in on_paper.rows)
+    assert f"prints the {len(on_paper.rows)} that a rule judges" in on_paper.note
+
+
+def test_an_undefined_figure_is_a_reason_not_a_number() -> None:
+    evidence = sample.evidence()
+    record = evidence.results.slices[0]
+    gone = record.estimates[1].model_copy(
+        update={"value": None, "low": None, "high": None, "undefined": "no positive case"}
+    )
+    figure = sections.figure_of(phrases(evidence), record.model_copy(update={"estimates": [gone]}), "recall")
+    assert figure.value == "undefined"
+    assert figure.undefined == "no positive case"
+    assert figure.interval == "–"
+
+
+def test_the_print_document_s_headings_stand_in_order() -> None:
+    levels = [int(level) for level in re.findall(r"<h([1-6])", print_html(sample.evidence()))]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(b - a <= 1 for a, b in itertools.pairwise(levels))
