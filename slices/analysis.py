@@ -15,8 +15,8 @@ from slices.assembly import slice_record
 from slices.comparison import Pair, make_pairs
 from slices.counts import CountedLog
 from slices.estimation import MOST_UNDEFINED, Estimation, Places, adjusted, redrawn
+from slices.joint_level import joint_level
 from slices.metrics import METRICS, POOLED, POOLED_MULTICLASS, POOLED_MULTILABEL, SCORE_METRICS, canonical
-from slices.multiplicity import bonferroni_level
 from slices.records import Quantity, SliceRecord, Tested
 from slices.scoring import Scores
 from slices.selection import Bounds
@@ -106,15 +106,14 @@ def analyse(
     scores = Scores(counted, pairs, of_scores, confidence)
     by_class = [metric.name for metric in chosen] + list(of_scores)
     family = members(tested, counted.slices, pairs, classes, by_class, over)
-    level = bonferroni_level(alpha, len(family))
-    level_method = f"Bonferroni over {len(family):,} quantities"
+    joint = joint_level(counted, pairs, family, estimation.counts, estimation.others, alpha, seed)
 
     def limits(name: str, pooled: bool, quantity: Quantity, places: Places, alpha: float) -> Bounds:
         if name in of_scores:
             return scores.bounds(name, quantity, places, alpha)
         return estimation.exact(name, pooled, quantity, places, alpha)
 
-    jointly = simultaneous_limits(family, level, level_method, pairs, limits)
+    jointly = simultaneous_limits(family, joint.alpha, joint.method, pairs, limits)
 
     compared: dict[int, list[tuple[int, Pair]]] = {}
     for number, pair in enumerate(pairs):
@@ -150,10 +149,10 @@ def analyse(
             resamples=resamples,
             confidence=confidence,
             family=len(family),
-            level=1 - level,
-            level_method=level_method,
+            level=1 - joint.alpha,
+            level_method=joint.method,
             undefined=any(bool(np.any(result.undefined > MOST_UNDEFINED)) for result in results),
         ),
         family=len(family),
-        level=1 - level,
+        level=1 - joint.alpha,
     )

@@ -7,7 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from slices.counts import ClusterPatterns, CountedLog, CountTable, OutcomeSpace, SliceCounts
+from slices.counts import (
+    AttributeSummary,
+    ClusterPatterns,
+    CountedLog,
+    CountTable,
+    OutcomeSpace,
+    SliceCounts,
+)
+from slices.roles import Attribute
 from slices.slicing import OVERALL, Slice
 
 BINARY = OutcomeSpace("binary", (None,), 1, 4)
@@ -43,7 +51,10 @@ def counted(
     slices = [one(OVERALL, total, np.zeros_like(total))]
     slices += [one(one_way(attribute, name), parts[name], total - parts[name]) for name in names]
     rows = int(total.sum())
-    return CountedLog(space, tuple(slices), (), (), (), rows, rows, None, "1", joint=joint)
+    summary = AttributeSummary(
+        Attribute(attribute, "other", attribute), tuple((name, int(parts[name].sum())) for name in names), 0
+    )
+    return CountedLog(space, tuple(slices), (summary,), (), (), rows, rows, None, "1", joint=joint)
 
 
 def binary(**parts: Sequence[int]) -> CountedLog:

@@ -87,7 +87,7 @@ def test_mcc_at_the_boundary_has_no_limits_and_says_why():
     assert "no interval" in str(mcc.undefined)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(st.lists(st.tuples(*[st.integers(0, 40)] * 4), min_size=2, max_size=4))
 def test_no_interval_is_of_zero_width_or_outside_the_range(tables):
     if not any(map(sum, tables)):
