@@ -274,7 +274,7 @@ KINDS: dict[str, tuple[Prepare, str]] = {
         configured(replace=('positive = "1"', 'positive = "1"\nweight = "age"\nbaseline = "prediction"')),
         r"\[log\] baseline beside \[log\] weight is not honoured by this version",
     ),
-    "two columns of one name": (two_columns_alike, r"Column 'sex' stands twice in the header"),
+    "two columns of one name": (two_columns_alike, r"Column 'sex' stands twice in "),
     "an unknown report format": (
         configured(replace=('formats = ["html"]', 'formats = ["docx"]')),
         r"docx",

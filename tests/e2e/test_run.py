@@ -129,6 +129,7 @@ def test_the_same_bytes_in_other_processes(work: Path, tmp_path: Path) -> None:
         "PYTHONHASHSEED": "12345",
         "LC_ALL": "C",
         "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
     }
     done = subprocess.run(
         [sys.executable, "-m", "xaudit", "run", "audit.toml", "--out", "out"],
