@@ -108,8 +108,8 @@ def finding_numbers(finding: Finding) -> str:
         limits = interval_text(
             finding.low, finding.high, scale=scale, digits=digits, barriers=barriers, joiner=" to "
         )
-        level = "" if finding.level is None else f" at {100 * finding.level:.6g}%"
-        text += f" ({finding.interval} interval{level}: {limits})"
+        level = "" if finding.level is None else shown(finding.level, scale="percent", digits=0) + ", "
+        text += f", interval {limits} ({level}{finding.interval})"
     if finding.limit is not None:
         text += f"; limit {limit_text(finding.limit, scale=scale)}"
     return text + "."
@@ -124,12 +124,11 @@ def finding_needs(finding: Finding) -> str:
 
 
 def finding_sentence(finding: Finding) -> str:
-    """Numbers, reason and what would decide it."""
-    parts = [finding_numbers(finding)]
-    if finding.reason and finding.value is not None:
-        parts.append(finding.reason.rstrip(".") + ".")
-    parts.append(finding_needs(finding))
-    return " ".join(part for part in parts if part)
+    """Numbers and reason; where no reason is given, what would decide it."""
+    more = finding_needs(finding)
+    if finding.reason:
+        more = "" if finding.value is None else finding.reason.rstrip(".") + "."
+    return f"{finding_numbers(finding)} {more}".rstrip()
 
 
 def weights_sha256(evidence: Evidence) -> str | None:

@@ -424,10 +424,10 @@ def test_gaps_are_in_points_and_ratios_in_plain_numbers() -> None:
     gap = finding(
         kind="gap", metric="fpr", limit=0.05, value=-0.02, low=-0.06, high=0.01, against="complement"
     )
-    assert finding_numbers(gap).startswith("−2.0\u00a0pts (simultaneous interval")
+    assert finding_numbers(gap).startswith("−2.0\u00a0pts, interval −6.0 to +1.0\u00a0pts (")
     assert finding_name(gap) == "false-positive rate against the others, sex = F"
     ratio = finding(kind="ratio", limit=0.8, value=0.75, low=0.7, high=0.79, against="M")
-    assert finding_numbers(ratio).startswith("0.75 (")
+    assert finding_numbers(ratio).startswith("0.75, interval 0.70 to 0.79 (")
     assert finding_name(ratio) == "recall against M, sex = F"
 
 
@@ -437,6 +437,17 @@ def test_a_finding_without_a_figure_gives_its_reason() -> None:
     )
     assert finding_sentence(bare) == "No figure: not in the log."
     assert finding_name(bare) == "recall, tone: any value"
+
+
+def test_a_level_is_never_rounded_to_certainty() -> None:
+    assert "(99.9998%, simultaneous)" in finding_numbers(finding(level=0.999998))
+
+
+def test_a_reason_speaks_for_itself() -> None:
+    told = finding(
+        outcome="cannot_tell", needed_n=1200, reason="The interval crosses the floor; 1,200 more decide."
+    )
+    assert finding_sentence(told).endswith("limit 85%. The interval crosses the floor; 1,200 more decide.")
 
 
 def test_what_would_decide_is_said() -> None:
