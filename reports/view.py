@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from reports import charts, sections
+from reports import charts, further, sections
 from reports.canvas import shorten
 from reports.evidence import Evidence
 from reports.glyphs import code_point, missing
@@ -16,7 +16,7 @@ from reports.strings import Catalogue
 
 SECTIONS = (
     "use", "data", "method", "overall", "demographic", "acquisition", "other", "intersections", "classes",
-    "curves", "concepts", "findings", "limitations", "crosswalk", "signoff", "provenance", "annex",
+    "curves", "further", "concepts", "findings", "limitations", "crosswalk", "signoff", "provenance", "annex",
     "glossary",
 )  # fmt: skip
 
@@ -65,6 +65,7 @@ class Report:
     class_charts: tuple[charts.HeatChart, ...]
     class_left: int
     curves: tuple[charts.CurveChart, ...]
+    further: tuple[further.Table, ...]
     concepts: charts.Concepts | None
     findings: tuple[sections.FindingBlock, ...]
     limitations: tuple[LimitationEntry, ...]
@@ -120,6 +121,7 @@ def build(evidence: Evidence, catalogue: Catalogue, *, evidence_sha256: str, pap
         class_charts=class_charts,
         class_left=class_left,
         curves=charts.curve_charts(p),
+        further=further.tables(p),
         concepts=charts.concepts(p),
         findings=sections.findings(p),
         limitations=tuple(
@@ -154,6 +156,7 @@ def contents(p: Phrases, report: Report) -> tuple[tuple[str, str], ...]:
         "intersections": report.heats or report.heats_left,
         "classes": report.class_charts or report.class_left,
         "curves": report.curves,
+        "further": report.further,
         "concepts": report.concepts,
         "crosswalk": report.crosswalk,
     }

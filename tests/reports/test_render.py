@@ -7,10 +7,10 @@ import re
 
 import pytest
 
-from reports import charts, sections
+from reports import charts, further, sections
 from reports.document import print_html
 from reports.errors import RenderError
-from reports.evidence import Evidence, Limits
+from reports.evidence import Change, Evidence, Limits, WorstGap
 from reports.phrases import Phrases
 from reports.render import FORMATS, check_formats, render
 from reports.strings import load
@@ -162,3 +162,46 @@ def test_the_print_document_s_headings_stand_in_order() -> None:
     assert levels[0] == 1
     assert levels.count(1) == 1
     assert all(b - a <= 1 for a, b in itertools.pairwise(levels))
+
+
+def test_further_checks_are_tables_where_the_run_made_them() -> None:
+    evidence = sample.evidence()
+    assert further.tables(phrases(evidence)) == ()
+    gap = WorstGap.model_validate(
+        {
+            "attribute": "scanner",
+            "metric": "recall",
+            "value": 0.161,
+            "low": 0.1,
+            "high": 0.22,
+            "highest": "GE",
+            "lowest": "Canon",
+            "groups": 4,
+            "method": "m",
+        }
+    )
+    worse = {
+        "slice": {"scanner": "Canon"},
+        "metric": "recall",
+        "difference": {"value": -0.0004, "low": -0.0007, "high": -0.00001},
+        "p_value": 0.01,
+        "change": "worse",
+        "changed": 12,
+        "method": "m",
+    }
+    same = {
+        **worse,
+        "slice": {"scanner": "GE"},
+        "change": "no change shown",
+        "difference": {"value": 0.01, "low": -0.01, "high": 0.03},
+    }
+    changes = [Change.model_validate(same), Change.model_validate(worse)]
+    results = evidence.results.model_copy(update={"worst_gaps": [gap], "changes": changes})
+    known = evidence.model_copy(update={"results": results})
+    gaps, change = further.tables(phrases(known))
+    assert gaps.rows == (("scanner", "Recall", "GE", "Canon", "+16.1\u00a0pts", "+10.0 to +22.0\u00a0pts"),)
+    assert [row[2] for row in change.rows] == ["Worse", "No change shown"]
+    assert (
+        change.rows[0][4] == "\u22120.1 to \u22120.001\u00a0pts"
+    )  # worse: the printed interval stays below 0
+    assert 'id="further"' in print_html(known)

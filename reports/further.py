@@ -1,0 +1,234 @@
+"""Further checks: widest gaps, change since the baseline, what missing values and wrong labels could change.
+
+Plain tables of figures that the evidence holds; those that a run did not make are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from reports.evidence import Limits
+from reports.phrases import Phrases, visible
+from reports.rounding import Scale
+
+MOST_ROWS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of texts: the first column names the row, ``numbers`` columns from the right are figures."""
+
+    id: str
+    title: str
+    intro: str
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numbers: int
+    note: str
+
+
+def tables(p: Phrases) -> tuple[Table, ...]:
+    """The tables that this evidence has figures for."""
+    made = (worst_gaps(p), changes(p), missing_bounds(p), breaking_points(p), *impacts(p))
+    return tuple(table for table in made if table.rows)
+
+
+def table(
+    p: Phrases,
+    name: str,
+    heads: tuple[str, ...],
+    rows: Sequence[tuple[str, ...]],
+    numbers: int,
+    title: str = "",
+) -> Table:
+    """At most forty rows; what is left out is counted."""
+    left = len(rows) - MOST_ROWS
+    return Table(
+        id=f"further-{name}",
+        title=title or p.t(f"further.{name}"),
+        intro=p.t(f"further.{name}_intro"),
+        heads=heads,
+        rows=tuple(rows[:MOST_ROWS]),
+        numbers=numbers,
+        note=p.t("further.more", count=left) if left > 0 else "",
+    )
+
+
+def gap_scale(p: Phrases, metric: str) -> Scale:
+    return "points" if p.scale(metric) == "percent" else "number"
+
+
+def worst_gaps(p: Phrases) -> Table:
+    """Each attribute's highest value less its lowest, widest first."""
+    t = p.t
+    rows = []
+    found = sorted(p.evidence.results.worst_gaps, key=lambda g: -(g.value or 0.0))
+    for gap in found:
+        name = t("group.joiner").join(
+            [visible(gap.attribute), *([t("group.class", name=visible(gap.klass))] if gap.klass else [])]
+        )
+        if gap.value is None:
+            rows.append(
+                (
+                    name,
+                    p.metric(gap.metric),
+                    visible(gap.undefined or ""),
+                    "",
+                    t("number.none"),
+                    t("number.none"),
+                )
+            )
+            continue
+        scale = gap_scale(p, gap.metric)
+        rows.append(
+            (
+                name,
+                p.metric(gap.metric),
+                p.value(gap.highest),
+                p.value(gap.lowest),
+                p.number(gap.value, scale),
+                p.interval(gap.low, gap.high, scale),
+            )
+        )
+    level = t("table.interval", level=p.level(p.evidence.run.confidence))
+    heads = (
+        t("data.attribute"),
+        t("table.metric"),
+        t("further.highest"),
+        t("further.lowest"),
+        t("further.gap"),
+        level,
+    )
+    return table(p, "worst_gaps", heads, rows, 2)
+
+
+def difference(p: Phrases, limits: Limits, metric: str) -> tuple[str, str]:
+    scale = gap_scale(p, metric)
+    value = p.t("number.none") if limits.value is None else p.number(limits.value, scale, (0.0,))
+    return value, p.interval(limits.low, limits.high, scale, (0.0,))
+
+
+def changes(p: Phrases) -> Table:
+    """The model less its baseline on the same rows; what got worse first."""
+    t = p.t
+    rank = {"worse": 0, "better": 1}
+    found = sorted(p.evidence.results.changes, key=lambda c: rank.get(c.change or "", 2))
+    rows = []
+    for change in found:
+        word = (
+            t(f"further.change.{change.change.replace(' ', '_')}")
+            if change.change
+            else visible(change.undefined or "")
+        )
+        value, interval = difference(p, change.difference, change.metric)
+        rows.append(
+            (
+                p.group(change.slice, change.klass),
+                p.metric(change.metric),
+                word,
+                value,
+                interval,
+                p.probability(change.p_value),
+            )
+        )
+    level = t("table.interval", level=p.level(p.evidence.run.confidence))
+    heads = (
+        t("table.group"),
+        t("table.metric"),
+        t("table.result"),
+        t("table.difference"),
+        level,
+        t("concepts.p"),
+    )
+    return table(p, "changes", heads, rows, 3)
+
+
+def missing_bounds(p: Phrases) -> Table:
+    """A slice's figure wherever the rows without a recorded value might belong; widest bounds first."""
+    t = p.t
+
+    def width(low: float | None, high: float | None) -> float:
+        return 0.0 if low is None or high is None else high - low
+
+    found = sorted(p.evidence.results.missing_bounds, key=lambda b: -width(b.lowest, b.highest))
+    rows = []
+    for bound in found:
+        scale = p.scale(bound.metric)
+        value = t("number.none") if bound.value is None else p.number(bound.value, scale)
+        rows.append(
+            (
+                p.group(bound.slice, bound.klass),
+                p.metric(bound.metric),
+                p.count(bound.missing),
+                value,
+                p.interval(bound.lowest, bound.highest, scale),
+                p.interval(bound.low, bound.high, scale),
+            )
+        )
+    heads = (
+        t("table.group"),
+        t("table.metric"),
+        t("further.missing"),
+        t("table.value"),
+        t("further.bounds"),
+        t("further.with_chance"),
+    )
+    return table(p, "missing_bounds", heads, rows, 4)
+
+
+def breaking_points(p: Phrases) -> Table:
+    """How few wrong labels would undo a check that is met; the fewest first."""
+    t = p.t
+    found = sorted(p.evidence.results.breaking_points, key=lambda b: b.wrong_labels)
+    rows = [
+        (
+            p.group(x.slice, x.klass),
+            p.metric(x.metric),
+            visible(x.rule),
+            p.count(x.wrong_labels),
+            p.share(x.wrong_labels, x.rows),
+        )
+        for x in found
+    ]
+    heads = (t("table.group"), t("table.metric"), t("method.rule"), t("further.labels"), t("data.share"))
+    return table(p, "breaking_points", heads, rows, 2)
+
+
+def impacts(p: Phrases) -> tuple[Table, ...]:
+    """Selection rates against the highest one, a table an attribute or crossing."""
+    t = p.t
+    made = []
+    for i, impact in enumerate(p.evidence.results.impacts):
+        names = t("list.comma").join(visible(name) for name in impact.attributes)
+        rows = []
+        for row in impact.rows:
+            category = t("group.joiner").join(visible(value) for value in row.category)
+            ratio = t("number.none") if row.printed is None else p.number(row.printed, "number")
+            small = t("further.small") if row.small else ""
+            rows.append(
+                (
+                    category,
+                    small,
+                    p.count(row.number),
+                    p.count(row.selected),
+                    p.number(row.rate, "percent"),
+                    ratio,
+                    p.interval(row.low, row.high, "number"),
+                )
+            )
+        level = t("table.interval", level=p.level(p.evidence.run.confidence))
+        heads = (
+            t("table.group"),
+            "",
+            t("table.rows"),
+            t("further.selected"),
+            p.metric("selection_rate"),
+            t("table.ratio"),
+            level,
+        )
+        one = table(p, "impacts", heads, rows, 5, t("further.impacts_title", attributes=names))
+        made.append(
+            Table(f"{one.id}-{i + 1}", one.title, one.intro, one.heads, one.rows, one.numbers, one.note)
+        )
+    return tuple(made)
