@@ -139,11 +139,12 @@ def count(
 
 
 def metrics_of(loaded: Loaded) -> tuple[str, ...]:
-    """The metrics of a run: those from counts, and what the policy's rules name."""
-    from audit.metric_names import COUNT_METRICS
+    """The metrics of a run: those from counts, those of the score where there is one, and what rules name."""
+    from audit.metric_names import COUNT_METRICS, SCORE_METRICS
 
+    of_score = SCORE_METRICS if loaded.config.log.score is not None else ()
     named = [rule.metric for rule in loaded.config.policy.rules if rule.metric is not None]
-    return tuple(dict.fromkeys([*COUNT_METRICS, *named]))
+    return tuple(dict.fromkeys([*COUNT_METRICS, *of_score, *named]))
 
 
 def probe_concepts(

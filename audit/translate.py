@@ -26,10 +26,16 @@ def refuse_unhonoured(config: Config) -> None:
         One line that names the role.
     """
     for rule in config.policy.rules:
-        if rule.metric in SCORE_METRICS:
+        if rule.metric in SCORE_METRICS and config.log.score is None:
             raise InputError(
-                f"Rule '{rule.id}': {rule.metric} is not honoured by this version of xaudit; "
-                "take the rule away."
+                f"Rule '{rule.id}': {rule.metric} needs a score: name the column as 'score' under [log], "
+                "with a threshold and a tie rule."
+            )
+        if rule.metric in SCORE_METRICS and config.log.weight is not None:
+            raise InputError(
+                f"Rule '{rule.id}': {rule.metric} beside [log] weight is not honoured by this version of "
+                f"xaudit; "
+                "take one away."
             )
     for role in ROLES:
         if role not in HONOURED and getattr(config.log, role) is not None:

@@ -233,6 +233,10 @@ KINDS: dict[str, tuple[Prepare, str]] = {
         configured(more=RULE + 'metric = "recall"\nat_least = 85\noverall = true'),
         r"'r': at_least is 85; recall lies between 0 and 1",
     ),
+    "a rule on scores without a score": (
+        configured(more=RULE + 'metric = "roc_auc"\nat_least = 0.8\noverall = true'),
+        r"Rule 'r': auroc needs a score: name the column as 'score' under \[log\]",
+    ),
     "two rules of one name": (configured(more=RULES + RULES), r"two rules are called 'recall-floor'"),
     "unknown key": (
         configured(replace=("resamples = 400", "resample = 400")),

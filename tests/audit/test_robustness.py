@@ -94,6 +94,25 @@ def test_curves_of_the_scores(evidence: Evidence) -> None:
     assert ("roc", (("scanner", "B"),)) in kinds
 
 
+def test_score_metrics_can_be_gated(tmp_path: Path) -> None:
+    """AUROC by scikit-learn; a floor that it meets and one that scanner B fails."""
+    from sklearn.metrics import roc_auc_score
+
+    by_score = CONFIGURATION.replace(
+        'prediction = "prediction"', 'score = "score"\nthreshold = 0.5\ntie = ">="'
+    )
+    more = '[[policy.rules]]\nid = "auc"\nmetric = "auroc"\nat_least = 0.9\n'
+    more += 'attributes = ["scanner"]\noverall = true\n'
+    evidence = run_audit(write_work(tmp_path, configuration=by_score, more=more))
+    found = {tuple(finding.slice.items()): finding for finding in evidence.findings}
+    labels, scores, scanner = column("label"), [float(s) for s in column("score")], column("scanner")
+    assert found[()].value == pytest.approx(roc_auc_score([y == "1" for y in labels], scores))
+    here = [k for k, s in enumerate(scanner) if s == "B"]
+    expected = roc_auc_score([labels[k] == "1" for k in here], [scores[k] for k in here])
+    assert found[(("scanner", "B"),)].value == pytest.approx(expected)
+    assert found[(("scanner", "B"),)].outcome == "fails"
+
+
 def test_without_scores_there_are_no_curves(tmp_path: Path) -> None:
     assert run_audit(write_work(tmp_path, more=RULES)).results.curves == []
 
