@@ -104,7 +104,8 @@ def analyse(
 
     classes = counted.space.classes
     scores = Scores(counted, pairs, of_scores, confidence)
-    by_class = [metric.name for metric in chosen] + list(of_scores)
+    known = [m.name for m in chosen if counted.space.negatives or not m.needs_negatives]
+    by_class = known + list(of_scores)
     family = members(tested, counted.slices, pairs, classes, by_class, over)
     joint = joint_level(counted, pairs, family, estimation.counts, estimation.others, alpha, seed)
 

@@ -129,6 +129,7 @@ def _disparity(result: Results, row: int, k: int, pair: Pair) -> Disparity:
         p_bh=number(result.p_bh[at]),
         method=_method(result, result.gap.difference, DIFFERENCE, at),
         undefined=reason,
+        detectable_gap=number(result.detectable[at]),
         comparator=_comparator(result, row, k),
     )
 

@@ -26,6 +26,7 @@ from slices.intervals import (
     score_p_value,
 )
 from slices.metrics import Metric, PooledMetric
+from slices.power import POWER
 from slices.selection import MOVER, NONE, SCORE, Bounds, Design, bounds
 
 Array = NDArray[np.float64]
@@ -130,6 +131,62 @@ def _ratio(metric: Metric | PooledMetric, value: Array, other: Array) -> Array:
         return np.full_like(value, np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(np.isfinite(value) & (other > 0), value / other, np.nan)
+
+
+def detectable_gaps(
+    metric: Metric | PooledMetric,
+    rate: Array,
+    sizes: tuple[Array, Array],
+    errors: tuple[Array, Array] | None,
+    confidence: float,
+) -> Array:
+    """Smallest gap that each comparison could have shown with 80% probability; NaN where none.
+
+    ``slices.power.detectable_gap`` for arrays: its results, halving all comparisons at once.
+
+    Parameters
+    ----------
+    metric : Metric or PooledMetric
+    rate : array
+        The comparators' values, taken as known.
+    sizes : pair of array
+        Effective denominators of slice and comparator.
+    errors : pair of array, optional
+        Standard errors, for metrics that are no proportions.
+    confidence : float
+    """
+    from scipy.special import ndtr, ndtri
+
+    z = float(ndtri((1 + confidence) / 2))
+    if errors is not None:
+        reach = (z + float(ndtri(POWER))) * np.sqrt(errors[0] ** 2 + errors[1] ** 2)
+        return np.asarray(np.where(reach > 0, reach, np.nan))
+    n1, n2 = sizes
+    usable = np.isfinite(rate) & (n1 > 0) & (n2 > 0)
+    p, a, b = (np.where(usable, value, 0.5) for value in (rate, n1, n2))
+    a, b = np.where(usable, a, 1.0), np.where(usable, b, 1.0)
+
+    def power(gap: Array) -> Array:
+        other = p + gap
+        pooled = (other * a + p * b) / (a + b)
+        null = np.sqrt(np.maximum(pooled * (1 - pooled), 0) * (1 / a + 1 / b))
+        truth = np.sqrt(np.maximum(other * (1 - other), 0) / a + np.maximum(p * (1 - p), 0) / b)
+        shown = np.abs(gap) - z * null
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(np.where(truth > 0, ndtr(shown / truth), shown > 0))
+
+    found = []
+    for direction in (1.0, -1.0):
+        room = 1 - p if direction > 0 else p
+        possible = usable & (room > 0) & (power(direction * room) >= POWER)
+        low, high = np.zeros_like(p), room.copy()
+        for _ in range(34):
+            middle = (low + high) / 2
+            short = power(direction * middle) < POWER
+            low, high = np.where(short, middle, low), np.where(short, high, middle)
+        found.append(np.where(possible, high, -np.inf))
+    widest = np.maximum(found[0], found[1])
+    return np.asarray(np.where(np.isfinite(widest), widest, np.nan))
 
 
 def _by_score(

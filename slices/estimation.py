@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from slices.clustering import Errors, gather, linearise, with_parts
 from slices.comparison import Pair, both_sides, comparator, joint_patterns, mean_weight, weighted_sides
 from slices.counts import CountedLog
-from slices.disparities import Gaps, gaps, gaps_by_mover
+from slices.disparities import Gaps, detectable_gaps, gaps, gaps_by_mover
 from slices.metrics import METRICS, POOLED, Metric, PooledMetric
 from slices.multiplicity import adjust
 from slices.pooling import pooled_bootstrap_valid, pooled_bounds
@@ -30,12 +30,14 @@ from slices.replication import (
     Replicated,
     replicate,
 )
-from slices.selection import NONE, Bounds, Design, bootstrap_valid, bounds
+from slices.selection import NONE, Bounds, Design, bootstrap_valid, bounds, linearised_error
 from slices.weighting import linearise_rows
 
 Array = NDArray[np.float64]
 Progress = Callable[[str, int, int], None]
 Places = tuple[NDArray[np.intp], NDArray[np.intp]]
+
+UNKNOWN_NEGATIVES = "true negatives are not known in this log"
 
 __all__ = ["MOST_UNDEFINED", "Estimation", "Places", "Results", "adjusted", "redrawn"]
 
@@ -58,6 +60,8 @@ class Results:
         Where draws may give the limits.
     p_holm, p_bh : array
         Adjusted p-values.
+    detectable : array
+        Smallest gap that the log could have shown.
     design, other_design : Design, optional
         Where rows are not the unit.
     """
@@ -73,6 +77,7 @@ class Results:
     bootstrap_gap: NDArray[np.bool_]
     p_holm: Array
     p_bh: Array
+    detectable: Array
     design: Design | None = None
     other_design: Design | None = None
 
@@ -162,8 +167,20 @@ class Estimation:
         every = np.indices(self.counts.shape[:2])
         places = (every[0], every[1])
         over = (every[0][:, :1], every[1][:, :1])
-        found = [self._closed_form(metric.name, False, places, alpha) for metric in self.metrics]
+        found = [
+            self._closed_form(metric.name, False, places, alpha)
+            if self.counted.space.negatives or not metric.needs_negatives
+            else self._unknown(metric, places, alpha)
+            for metric in self.metrics
+        ]
         return found + [self._closed_form(metric.name, True, over, alpha) for metric in self.pooled]
+
+    def _unknown(self, metric: Metric, places: Places, alpha: float) -> Results:
+        """A metric that the log cannot give: everything undefined, with that reason."""
+        nothing = np.zeros_like(self.rows[0])
+        empty = replace(self, rows=(nothing, nothing), counts=nothing, others=nothing, first={}, second={})
+        found = empty._closed_form(metric.name, False, places, alpha)
+        return replace(found, metric=replace(metric, undefined=UNKNOWN_NEGATIVES))
 
     def exact(self, name: str, pooled: bool, quantity: Quantity, places: Places, alpha: float) -> Bounds:
         """Limits that are never below nominal, of one quantity at some places."""
@@ -210,9 +227,38 @@ class Estimation:
             bootstrap_gap=valid[0] & valid[1],
             p_holm=nothing,
             p_bh=nothing,
+            detectable=self._detectable(name, pooled, tables, support, designs, 1 - alpha),
             design=designs[0],
             other_design=designs[1],
         )
+
+    def _detectable(
+        self,
+        name: str,
+        pooled: bool,
+        tables: Sequence[NDArray[np.generic]],
+        support: Sequence[Array],
+        designs: Sequence[Design | None],
+        confidence: float,
+    ) -> Array:
+        metric = POOLED[name] if pooled else METRICS[name]
+        rate = metric.of(tables[1])
+        sizes = [
+            rows if design is None else np.minimum(design.effective, rows)
+            for rows, design in zip(support, designs, strict=True)
+        ]
+        if not pooled and METRICS[name].kind == "proportion":
+            return detectable_gaps(metric, rate, (sizes[0], sizes[1]), None, confidence)
+        if designs[0] is not None and designs[1] is not None:
+            return detectable_gaps(
+                metric, rate, (sizes[0], sizes[1]), (designs[0].error, designs[1].error), confidence
+            )
+        if pooled:
+            if POOLED[name].how != "accuracy":
+                return np.full(rate.shape, np.nan)
+            return detectable_gaps(metric, rate, (sizes[0], sizes[1]), None, confidence)
+        errors = [linearised_error(METRICS[name], table) for table in tables]
+        return detectable_gaps(metric, rate, (sizes[0], sizes[1]), (errors[0], errors[1]), confidence)
 
     def _table(self, pooled: bool, side: int, places: Places) -> NDArray[np.generic]:
         """Counts at some places: (..., 4), or (..., classes, 4) over all classes."""

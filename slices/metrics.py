@@ -52,6 +52,11 @@ class Metric:
     highest: float
     undefined: str
 
+    @property
+    def needs_negatives(self) -> bool:
+        """Whether true negatives enter it: unknown where objects are detected."""
+        return self.kind in ("balanced", "mcc", "score") or bool(self.numerator[3] or self.denominator[3])
+
     def count(self, counts: NDArray[np.generic]) -> Floats:
         """Numerator of the proportion behind it: (..., 4) to (...)."""
         return np.asarray(counts @ np.array(self.numerator), dtype=np.float64)

@@ -516,3 +516,27 @@ def test_score_metrics_enter_estimates_disparities_and_simultaneous_limits(clust
 def test_a_log_without_scores_says_so():
     item = estimate(found(run(LOG, ["auroc"]), "a"), "auroc")
     assert (item.value, item.undefined) == (None, "the log has no score column")
+
+
+def test_metrics_that_need_true_negatives_are_undefined_where_there_are_none():
+    log = binary(a=(400, 30, 60, 0), b=(80, 9, 12, 0))
+    log = replace(log, space=replace(log.space, task="detection", negatives=False))
+    tested = tuple(Asked(one_way("group", "a"), None, name, "value", None) for name in ("recall", "fpr"))
+    analysis = run(log, tested=tested)
+    record = found(analysis, "a")
+    defined = {e.metric for e in record.estimates if e.value is not None}
+    assert defined == {"precision", "recall", "fnr", "f1"}
+    assert estimate(record, "fpr").undefined == "true negatives are not known in this log"
+    assert disparity(record, "accuracy").difference.value is None
+    assert analysis.family == 1
+
+
+def test_every_comparison_says_the_gap_it_could_have_shown():
+    gap = disparity(found(run(LOG), "b"), "recall")
+    assert 0 < gap.detectable_gap < 0.5
+    from slices.power import Arm, detectable_gap
+
+    arms = [
+        Arm(item.value, item.support) for item in (estimate(found(run(LOG), "b"), "recall"), gap.comparator)
+    ]
+    assert gap.detectable_gap == pytest.approx(detectable_gap(*arms))
