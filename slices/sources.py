@@ -215,7 +215,15 @@ def _json_type(value: object) -> pa.DataType:
 
 
 def _json_text(value: object, column: str, path: Path, number: int) -> str | None:
-    if value is None or isinstance(value, str):
+    if value is None:
+        return value
+    if isinstance(value, str):
+        # JSON can write half of a surrogate pair (an escape such as ud800): no character, and no UTF-8.
+        if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+            raise LogError(
+                f"Record {number} of {path.name} holds half of a surrogate pair in '{column}', "
+                "which is no character; write the text as UTF-8."
+            )
         return value
     if isinstance(value, bool):
         return "true" if value else "false"

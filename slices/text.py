@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
 import numpy as np
 import pyarrow as pa
@@ -102,9 +102,17 @@ def number_of(text: str) -> float | None:
 
 
 def exact_number(text: str) -> Decimal | None:
-    """The finite number that a text writes, exactly (``1`` equals ``1.0``), else None."""
+    """The finite number that a text writes, exactly (``1`` equals ``1.0``), else None.
+
+    An exponent beyond what Decimal holds writes no number that a class could be: text.
+    """
     stripped = text.strip()
-    return Decimal(stripped) if _NUMBER.fullmatch(stripped) else None
+    if not _NUMBER.fullmatch(stripped):
+        return None
+    try:
+        return Decimal(stripped)
+    except InvalidOperation:
+        return None
 
 
 def numbers_of(values: pa.Array, column: str, missing: Sequence[str]) -> NDArray[np.float64]:

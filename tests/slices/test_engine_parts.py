@@ -27,7 +27,7 @@ from slices.hashing import sha256_of
 from slices.identity import fingerprints
 from slices.patterns import cluster_patterns, crossing_patterns, sides
 from slices.rows import Rows
-from slices.text import number_of, texts_of
+from slices.text import exact_number, number_of, texts_of
 
 SIZES = [2, 3, 5, 8, 10, 20, 35, 50]
 
@@ -268,3 +268,8 @@ def test_counting_loads_neither_torch_nor_pandas_nor_weasyprint(tmp_path: Path) 
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_an_exponent_beyond_decimal_writes_no_class() -> None:
+    assert exact_number("1e99999999999999999999") is None
+    assert exact_number("1.0") == exact_number("1")

@@ -132,6 +132,12 @@ CASES: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda f: count(log(f, "[1]\n", "log.jsonl"), "log.jsonl"),
         "Line 1 of log.jsonl is not a JSON",
     ),
+    "half a surrogate pair": (
+        lambda f: count(
+            log(f, '{"label": 1, "prediction": 1, "sex": "\\ud800"}\n', "log.jsonl"), "log.jsonl"
+        ),
+        "Record 1 of log.jsonl holds half of a surrogate pair in 'sex', which is no character",
+    ),
     "nested JSON": (
         lambda f: count(log(f, '{"label": 1, "prediction": [1], "sex": "F"}\n', "log.jsonl"), "log.jsonl"),
         "Record 1 of log.jsonl holds a list in 'prediction'; a role needs text, numbers or booleans",
