@@ -10,13 +10,24 @@ from numpy.typing import NDArray
 from slices.comparison import Pair
 from slices.counts import SliceCounts
 from slices.estimation import Results
-from slices.records import Disparity, Estimate, Limits, Simultaneous, SliceRecord
+from slices.metrics import Metric
+from slices.paired import confusion_of_both, paired_difference
+from slices.records import (
+    BaselineChange,
+    Disparity,
+    Estimate,
+    Limits,
+    Simultaneous,
+    SliceRecord,
+)
 from slices.replication import DIFFERENCE, VALUE
 from slices.selection import METHODS, NONE, Bounds, Design
 
 Array = NDArray[np.float64]
 
 NO_INTERVAL = "no interval holds for it here: a margin of fewer than 10 rows, or a value at -1 or 1"
+
+NO_JOINT_CLUSTERS = "the patients' joint outcomes of both models are not kept: no interval"
 
 
 def slice_record(
@@ -63,6 +74,39 @@ def slice_record(
         ),
         simultaneous=tuple(jointly.get(place, ())),
     )
+
+
+def baseline_changes(
+    counts: SliceCounts, k: int, metrics: Sequence[Metric], confidence: float
+) -> tuple[BaselineChange, ...]:
+    """The model against its baseline in one slice and class; empty where the log has no baseline."""
+    if counts.paired is None:
+        return ()
+    joint = counts.paired.inside[k]
+    changes = []
+    for metric in metrics:
+        if counts.clusters is None:
+            found = paired_difference(metric, joint, confidence=confidence)
+            difference = Limits(found.value, found.low, found.high)
+            changes.append(
+                BaselineChange(
+                    metric.name,
+                    difference,
+                    found.p_value,
+                    found.change,
+                    round(found.changed),
+                    found.method,
+                    found.undefined,
+                )
+            )
+        else:
+            model, baseline = confusion_of_both(joint)
+            value = number(float(metric.of(model) - metric.of(baseline)))
+            reason = metric.undefined if value is None else NO_JOINT_CLUSTERS
+            changes.append(
+                BaselineChange(metric.name, Limits(value, None, None), None, None, 0, "none", reason)
+            )
+    return tuple(changes)
 
 
 def limits(bounds: Bounds, at: tuple[int, int]) -> Limits:
