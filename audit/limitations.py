@@ -60,7 +60,7 @@ def limitations(
                 what_to_do="Label them, or show that they are missing at random.",
             )
         )
-    if config.log.cluster is None:
+    if config.log.cluster is None and counted.clusters is None:
         found.append(
             Limitation(
                 what="No column names which rows belong together (patient, video, site visit).",

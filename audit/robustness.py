@@ -27,7 +27,10 @@ USUAL = ("precision", "recall", "fpr")
 def metrics_shown(config: Config) -> tuple[str, ...]:
     """The policy's metrics that are proportions, else precision, recall and false positive rate."""
     named = [rule.metric for rule in config.policy.rules if rule.metric in PROPORTIONS]
-    return tuple(dict.fromkeys(name for name in named if name is not None)) or USUAL
+    shown = tuple(dict.fromkeys(name for name in named if name is not None)) or USUAL
+    if config.log.detection is not None and config.log.detection.tn is None:
+        return tuple(name for name in shown if not METRICS[name].needs_negatives)
+    return shown
 
 
 def worst_gaps(config: Config, results: Results) -> list[WorstGap]:

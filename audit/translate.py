@@ -14,7 +14,7 @@ from slices.roles import Attribute, Decision, DetectionColumns, LogSpec
 # Roles under [log] that this version uses; one that is configured and not here is refused,
 # never ignored: a report that forgot the patients' clustering would be wrong in silence.
 ROLES = ("cluster", "weight", "id", "baseline", "detection", "scores", "query")
-HONOURED = ("cluster", "weight", "id", "baseline", "scores")
+HONOURED = ("cluster", "weight", "id", "baseline", "detection", "scores")
 
 
 def refuse_unhonoured(config: Config) -> None:

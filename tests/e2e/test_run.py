@@ -246,3 +246,29 @@ def test_clusters_are_the_unit(tmp_path: Path) -> None:
     assert evidence.data.clusters == 200
     assert evidence.data.cluster == "patient"
     assert all("which rows belong together" not in item.what for item in evidence.limitations)
+
+
+def test_detection_counts_have_the_image_as_cluster(tmp_path: Path) -> None:
+    """Objects pooled over images; what needs true negatives is undefined, with that reason."""
+    lines = [
+        (f"i{k}", k % 4, int(k % 7 == 0), int(k % 5 == 0), "day" if k % 3 else "night") for k in range(200)
+    ]
+    with (tmp_path / "log.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("image", "found", "false", "missed", "light"), *lines])
+    (tmp_path / "audit.toml").write_text(
+        '[log]\npath = "log.csv"\nid = "image"\n'
+        'detection = { tp = "found", fp = "false", fn = "missed" }\n'
+        '[[attributes]]\nname = "light"\nkind = "acquisition"\n[statistics]\nresamples = 200\n',
+        encoding="utf-8",
+    )
+    evidence = run_audit(tmp_path / "audit.toml")
+    (overall,) = evidence.results.overall
+    tp, fn = (sum(line[place] for line in lines) for place in (1, 3))
+    estimates = {item.metric: item for item in overall.estimates}
+    assert estimates["recall"].value == pytest.approx(tp / (tp + fn))
+    assert (estimates["fpr"].value, estimates["fpr"].undefined) == (
+        None,
+        "true negatives are not known in this log",
+    )
+    assert evidence.data.clusters == 200
+    assert all(item.metric != "fpr" for item in evidence.results.worst_gaps)
