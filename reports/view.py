@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from reports import charts, further, sections
+from reports import charts, clauses, concept_charts, curve_charts, further, grids, sections
 from reports.canvas import shorten
 from reports.evidence import Evidence
 from reports.glyphs import code_point, missing
@@ -60,16 +60,16 @@ class Report:
     method: tuple[str, ...]
     overall: tuple[sections.Overall, ...]
     attributes: Mapping[str, tuple[charts.AttributeChart, ...]]
-    heats: tuple[charts.HeatChart, ...]
+    heats: tuple[grids.HeatChart, ...]
     heats_left: int
-    class_charts: tuple[charts.HeatChart, ...]
+    class_charts: tuple[grids.HeatChart, ...]
     class_left: int
-    curves: tuple[charts.CurveChart, ...]
+    curves: tuple[curve_charts.CurveChart, ...]
     further: tuple[further.Table, ...]
-    concepts: charts.Concepts | None
+    concepts: concept_charts.Concepts | None
     findings: tuple[sections.FindingBlock, ...]
     limitations: tuple[LimitationEntry, ...]
-    crosswalk: tuple[charts.CrosswalkSource, ...]
+    crosswalk: tuple[clauses.CrosswalkSource, ...]
     command: str
     inputs: tuple[InputRow, ...]
     versions: tuple[str, ...]
@@ -83,8 +83,8 @@ def build(evidence: Evidence, catalogue: Catalogue, *, evidence_sha256: str, pap
     p = Phrases(evidence, catalogue)
     t, run = catalogue, evidence.run
     name, version = visible(evidence.subject.name), visible(evidence.subject.version)
-    heats, heats_left = charts.heat_charts(p)
-    class_charts, class_left = charts.class_charts(p)
+    heats, heats_left = grids.heat_charts(p)
+    by_class, class_left = grids.class_charts(p)
     settings = t(
         "method.confidence",
         confidence=p.level(run.confidence),
@@ -118,17 +118,17 @@ def build(evidence: Evidence, catalogue: Catalogue, *, evidence_sha256: str, pap
         attributes=charts.by_kind(p),
         heats=heats,
         heats_left=heats_left,
-        class_charts=class_charts,
+        class_charts=by_class,
         class_left=class_left,
-        curves=charts.curve_charts(p),
+        curves=curve_charts.curve_charts(p),
         further=further.tables(p),
-        concepts=charts.concepts(p),
+        concepts=concept_charts.concepts(p),
         findings=sections.findings(p),
         limitations=tuple(
             LimitationEntry(*(visible(text) for text in (x.what, x.who, x.size, x.how_known, x.what_to_do)))
             for x in evidence.limitations
         ),
-        crosswalk=charts.crosswalk(p),
+        crosswalk=clauses.crosswalk(p),
         command=visible(run.command),
         inputs=tuple(
             InputRow(

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from reports import charts, further, sections
+from reports import charts, concept_charts, further, grids, sections
 from reports.document import print_html
 from reports.errors import RenderError
 from reports.evidence import Change, Evidence, Limits, WorstGap
@@ -93,7 +93,7 @@ def test_a_missing_value_is_a_row_of_its_own_and_stands_last() -> None:
 
 def test_heat_grids_keep_every_cell_and_its_outcome() -> None:
     p = phrases(sample.evidence())
-    made, left = charts.heat_charts(p)
+    made, left = grids.heat_charts(p)
     assert left == 0
     grid = next(chart.grid for chart in made if chart.title == "Recall by sex and age")
     assert grid.rows == ("F", "M", "not recorded")
@@ -105,7 +105,7 @@ def test_heat_grids_keep_every_cell_and_its_outcome() -> None:
 
 
 def test_concepts_tell_what_was_not_learnt() -> None:
-    made = charts.concepts(phrases(sample.evidence()))
+    made = concept_charts.concepts(phrases(sample.evidence()))
     assert made is not None
     assert len(made.unlearnt) == 2
     assert all("grid lines" in sentence for sentence in made.unlearnt)
@@ -115,7 +115,7 @@ def test_concepts_tell_what_was_not_learnt() -> None:
 def test_a_failing_group_is_joined_with_the_concepts_that_act_more_there() -> None:
     evidence = sample.evidence()
     p = phrases(evidence)
-    assert charts.joined(p) == ()
+    assert concept_charts.joined(p) == ()
     records = [
         r.model_copy(
             update={"difference": Limits(value=1.9, low=1.2, high=2.6), "difference_p_adjusted": 0.02}
@@ -125,13 +125,13 @@ def test_a_failing_group_is_joined_with_the_concepts_that_act_more_there() -> No
         for r in evidence.results.concepts
     ]
     known = evidence.model_copy(update={"results": evidence.results.model_copy(update={"concepts": records})})
-    sentences = charts.joined(phrases(known))
+    sentences = concept_charts.joined(phrases(known))
     assert len(sentences) == 1
     assert sentences[0].startswith(
         "scanner: Canon fails (Recall: at least 85%); there “ruler” moves “pneumothorax”"
     )
     assert "1.900 logits (1.200 to 2.600), adjusted p 0.020" in sentences[0]
-    grid = charts.concept_grids(phrases(known))[0].grid
+    grid = concept_charts.concept_grids(phrases(known))[0].grid
     assert "▲ 2.400" in {cell.text for row in grid.cells for cell in row if cell}
 
 

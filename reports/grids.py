@@ -1,0 +1,175 @@
+"""Grids: crossings of attributes, and values against classes, as heat grids that fit the column."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from reports.charts import attribute_metrics, one_way
+from reports.evidence import SliceRecord
+from reports.figures import Heat, HeatCell, heat_columns
+from reports.phrases import Phrases, estimate_of, visible
+from reports.sections import figure_of
+
+MOST_GRIDS = 16
+MOST_GRID_ROWS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class HeatChart:
+    """A heat grid that fits the column."""
+
+    title: str
+    grid: Heat
+
+
+def heat_charts(p: Phrases) -> tuple[tuple[HeatChart, ...], int]:
+    """Grids of the crossings that were computed; (charts, crossings not drawn)."""
+    crossings: dict[tuple[str, ...], list[SliceRecord]] = {}
+    order = [a.name for a in p.evidence.data.attributes]
+    for record in p.evidence.results.slices:
+        if len(record.slice) > 1:
+            names = tuple(
+                sorted(
+                    record.slice, key=lambda name: (order.index(name) if name in order else len(order), name)
+                )
+            )
+            crossings.setdefault(names, []).append(record)
+    wanted: list[tuple[bool, tuple[str, ...], str | None, str, list[SliceRecord]]] = []
+    for names, records in crossings.items():
+        classes = list(dict.fromkeys(r.klass for r in records))
+        for klass in [None] if None in classes else classes:
+            mine = [r for r in records if r.klass == klass]
+            for metric in attribute_metrics(p, mine):
+                judged = any(p.judged(r, metric) for r in mine)
+                wanted.append((not judged, names, klass, metric, mine))
+    wanted.sort(key=lambda item: item[0])  # crossings that a rule judges come first
+    charts: list[HeatChart] = []
+    drawn = 0
+    for _, names, klass, metric, mine in wanted:
+        if len(charts) >= MOST_GRIDS:
+            break
+        made = grid_of(p, names, klass, metric, mine)
+        if made is None:
+            continue
+        charts += made
+        drawn += 1
+    return tuple(charts), len(wanted) - drawn
+
+
+def class_charts(p: Phrases) -> tuple[tuple[HeatChart, ...], int]:
+    """Values of each attribute against classes, one grid a policy metric."""
+    if not p.several_classes:
+        return (), 0
+    charts: list[HeatChart] = []
+    left = 0
+    for attribute, metric in itertools.product(p.evidence.data.attributes, p.policy_metrics[:2]):
+        records = [r for r in one_way(p, attribute) if r.klass is not None]
+        found = {(r.klass, r.slice[attribute.name]): r for r in records}
+        columns = list(dict.fromkeys(r.slice[attribute.name] for r in records))
+        rows = list(
+            dict.fromkeys(k for k in (*p.evidence.data.classes, *(r.klass for r in records)) if k is not None)
+        )
+        cells = [[cell_of(p, found.get((k, v)), metric) for v in columns] for k in rows]
+        if not any(cell is not None and cell.shade is not None for row in cells for cell in row):
+            continue
+        title = p.t("classes.title", metric=p.metric(metric), attribute=visible(attribute.name))
+        made = parts(
+            p,
+            title,
+            p.t("table.class"),
+            visible(attribute.name),
+            [visible(k) for k in rows],
+            [p.value(v) for v in columns],
+            cells,
+        )
+        if made is None or len(charts) + len(made) > MOST_GRIDS:
+            left += 1
+        else:
+            charts += made
+    return tuple(charts), left
+
+
+def place(p: Phrases, name: str, value: str | None) -> tuple[bool, int, str]:
+    """Where a value stands among its attribute's: in the log's order, the missing one last."""
+    attribute = next((a for a in p.evidence.data.attributes if a.name == name), None)
+    values = [v.value for v in attribute.values] if attribute else []
+    return value is None, values.index(value) if value in values else len(values), value or ""
+
+
+def grid_of(
+    p: Phrases, names: tuple[str, ...], klass: str | None, metric: str, records: Sequence[SliceRecord]
+) -> list[HeatChart] | None:
+    """The grid of one crossing: its last attribute across, the others down; None: too large to draw."""
+    *down, across = names
+    found = {(tuple(r.slice[n] for n in down), r.slice[across]): r for r in records}
+
+    rows = sorted(
+        {key for key, _ in found}, key=lambda key: [place(p, n, v) for n, v in zip(down, key, strict=True)]
+    )
+    columns = sorted({value for _, value in found}, key=lambda value: place(p, across, value))
+    if len(rows) > len(columns) and len(down) == 1 and len(columns) <= 4 and len(rows) > MOST_GRID_ROWS:
+        return None
+    cells = [[cell_of(p, found.get((row, column)), metric) for column in columns] for row in rows]
+    down_name = p.t("group.joiner").join(visible(n) for n in down)
+    title = p.t("heat.title", metric=p.metric(metric), rows=down_name, columns=visible(across))
+    if klass is not None:
+        title = p.t("group.joiner").join([title, p.t("group.class", name=visible(klass))])
+    labels = [p.t("group.joiner").join(p.value(v) for v in row) for row in rows]
+    return parts(p, title, down_name, visible(across), labels, [p.value(v) for v in columns], cells)
+
+
+def parts(
+    p: Phrases, title: str, row_heading: str, column_heading: str, rows: list[str], columns: list[str],
+    cells: list[list[HeatCell | None]],
+) -> list[HeatChart] | None:  # fmt: skip
+    """A grid cut into parts that fit the column; None where it has too many rows or parts to be read."""
+    if len(rows) > MOST_GRID_ROWS:
+        return None
+    cells = shaded(cells)
+    grid = Heat(row_heading, column_heading, tuple(rows), tuple(columns), tuple(tuple(row) for row in cells))
+    most = heat_columns(grid)
+    count = -(-len(columns) // most)
+    if count > 3:
+        return None
+    each = -(-len(columns) // count)
+    charts = []
+    for i in range(count):
+        cut = slice(i * each, (i + 1) * each)
+        part = Heat(
+            row_heading, column_heading, grid.rows, grid.columns[cut], tuple(row[cut] for row in grid.cells)
+        )
+        name = (
+            title if count == 1 else p.t("heat.part", title=title, part=p.count(i + 1), parts=p.count(count))
+        )
+        charts.append(HeatChart(name, part))
+    return charts
+
+
+def shaded(cells: list[list[HeatCell | None]]) -> list[list[HeatCell | None]]:
+    """Shades from the lowest (0) to the highest (1) figure of this grid."""
+    found = [cell.shade for row in cells for cell in row if cell is not None and cell.shade is not None]
+    low, high = min(found, default=0.0), max(found, default=1.0)
+    span = (high - low) or 1.0
+
+    def again(cell: HeatCell | None) -> HeatCell | None:
+        if cell is None or cell.shade is None:
+            return cell
+        return replace(cell, shade=(cell.shade - low) / span)
+
+    return [[again(cell) for cell in row] for row in cells]
+
+
+def cell_of(p: Phrases, record: SliceRecord | None, metric: str) -> HeatCell | None:
+    if record is None:
+        return None
+    group = p.group(record.slice, record.klass)
+    estimate = estimate_of(record, metric)
+    finding = p.judged(record, metric)
+    outcome = finding.outcome if finding is not None else None
+    if estimate is None or estimate.value is None:
+        return HeatCell(p.t("number.none"), None, outcome, p.t("heat.cell_undefined", group=group))
+    figure = figure_of(p, record, metric)
+    tip = p.t("heat.cell", group=group, value=figure.value, interval=figure.interval, n=figure.support)
+    return HeatCell(figure.value, estimate.value, outcome, tip, p.t("heat.count", n=figure.support))
