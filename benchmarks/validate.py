@@ -19,6 +19,8 @@ them again; the seed is fixed.
   of the gate, power of *meets*, the largest gap, scores, paired models, weights, missing metadata.
 - [Concepts](validation-concepts.md): false-positive rates and power of the concept tests on networks
   with planted concepts.
+- [Texture against shape](validation-cue-conflict.md): the concept test on networks trained on
+  shape or on texture; written by a command of its own, since it needs the published images.
 
 ## What was promised before anything was tuned
 
