@@ -1,14 +1,16 @@
 """What a report costs: seconds, pages, megabytes and peak memory, by the number of slices.
 
 Usage: ``python benchmarks/report_cost.py [500 5000]``. Each size runs in a process of its own, so that the
-peak memory is its own. Three metrics a slice; the records are copies of a simulated log's under made-up
-names, since only their number costs anything.
+peak memory is its own. Three metrics a slice; two attributes and all their pairs; the records are copies
+of a simulated log's under made-up names, since only their number costs anything.
 """
 
 from __future__ import annotations
 
 import io
+import itertools
 import json
+import math
 import resource
 import subprocess
 import sys
@@ -22,7 +24,7 @@ LIMIT_MB = 1024
 
 
 def evidence_of(slices: int) -> object:
-    """An evidence document with ``slices`` slices of one attribute."""
+    """An evidence document with ``slices`` slices: the values of two attributes, then their pairs."""
     from reports.evidence import Evidence
     from tests.reports import sample
 
@@ -32,18 +34,22 @@ def evidence_of(slices: int) -> object:
         each.model_copy(update={"estimates": [e for e in each.estimates if e.metric in METRICS]})
         for each in templates
     ]
-    names = [f"ward {number:04d}" for number in range(slices)]
+    side = math.isqrt(slices) + 1
+    values = {name: [f"{name} {number:03d}" for number in range(side)] for name in ("scanner", "site")}
+    one_way = [{name: value} for name, some in values.items() for value in some]
+    pairs = [{"scanner": a, "site": b} for a, b in itertools.product(*values.values())]
     records = [
-        templates[number % len(templates)].model_copy(update={"slice": {"site": name}})
-        for number, name in enumerate(names)
+        templates[number % len(templates)].model_copy(update={"slice": names})
+        for number, names in enumerate((one_way + pairs)[:slices])
     ]
     attributes = [
         each.model_copy(
-            update={"values": [each.values[0].model_copy(update={"value": name}) for name in names]}
+            update={
+                "values": [each.values[0].model_copy(update={"value": value}) for value in values[each.name]]
+            }
         )
-        if each.name == "site"
-        else each
         for each in made.data.attributes
+        if each.name in values
     ]
     return made.model_copy(
         update={
