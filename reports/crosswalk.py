@@ -12,9 +12,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Literal
 
-from pydantic import BaseModel
-
-from reports.evidence import Evidence
+from reports.evidence import Evidence, Part
 
 Answer = Literal["answered", "partly", "outside"]
 
@@ -162,6 +160,6 @@ def filled(evidence: Evidence, field: str) -> bool:
     if order:
         least = int(order.rstrip("]"))
         return any(len(record.slice) >= least for record in evidence.results.slices)
-    if isinstance(value, BaseModel):
+    if isinstance(value, Part):
         return True
     return value not in (None, "", "not stated") and value != []
