@@ -1,0 +1,61 @@
+"""Coverage of the interval as selected, by enumeration: exact, without a simulation's error."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from slices.metrics import METRICS
+from slices.selection import BOOTSTRAP_FROM, METHODS, bootstrap_valid, bounds
+
+SHARES = np.round(np.arange(0.5, 0.9901, 0.01), 2)
+
+
+def limits(n: int, alpha: float = 0.05):
+    count = np.arange(n + 1)
+    table = np.stack([count, 0 * count, n - count, 0 * count], axis=1)
+    found = bounds(METRICS["recall"], table, alpha)
+    return found.low, found.high
+
+
+def coverage(low, high, shares):
+    n = low.size - 1
+    chance = binom.pmf(np.arange(n + 1)[None], n, shares[:, None])
+    holds = (low <= shares[:, None] + 1e-12) & (shares[:, None] <= high + 1e-12)
+    return (chance * holds).sum(axis=1)
+
+
+@pytest.mark.parametrize("n", [10, 11, 15, 20, 29, 30, 31, 36, 42, 50, 59, 60, 75, 100, 200, 350, 599])
+def test_never_below_93_and_a_half_percent(n):
+    assert coverage(*limits(n), SHARES).min() >= 0.935
+
+
+@pytest.mark.parametrize("n", [30, 31, 45, 60, 100, 200, 350, 599])
+def test_on_average_at_most_97_and_a_half_percent_but_where_discreteness_forces_it(n):
+    low, high = limits(n)
+    for share in SHARES:
+        if n * (1 - share) < 4:
+            continue
+        near = np.linspace(share - 0.03, min(share + 0.03, 1 - 1e-9), 61)
+        assert coverage(low, high, near).mean() <= 0.975
+
+
+def test_the_choice_hangs_on_the_support_and_not_on_the_estimate():
+    metric = METRICS["recall"]
+    for n, expected in ((29, "Clopper-Pearson"), (30, "Wilson and Jeffreys, the wider")):
+        count = np.arange(1, n)
+        table = np.stack([count, 0 * count, n - count, 0 * count], axis=1)
+        codes = np.unique(bounds(metric, table, 0.05).method)
+        assert [METHODS[code] for code in codes] == [expected]
+    values, support = np.array([0.3, 0.99, 1.0, 0.0, np.nan]), np.full(5, float(BOOTSTRAP_FROM))
+    assert bootstrap_valid(metric, values, support, None).tolist() == [True, True, False, False, False]
+    assert not bootstrap_valid(metric, values, support - 1, None).any()
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.001, 1e-6])
+def test_simultaneous_limits_are_never_below_nominal(alpha):
+    count = np.arange(51)
+    table = np.stack([count, 0 * count, 50 - count, 0 * count], axis=1)
+    found = bounds(METRICS["recall"], table, alpha, exact=True)
+    assert coverage(found.low, found.high, SHARES).min() >= 1 - alpha - 1e-9
