@@ -76,7 +76,7 @@ def to_evidence(parts: Parts) -> documents.Evidence:
         ),
         policy=_policy(parts),
         findings=findings,
-        verdict=_verdict(parts.findings),
+        verdict=_verdict(parts.findings, rules=len(config.policy.rules)),
         limitations=limitations(
             config, counted, parts.stage, parts.findings, parts.associations, bounds, breaking
         ),
@@ -299,8 +299,8 @@ def _finding(judged: Judged) -> documents.Finding:
     )
 
 
-def _verdict(findings: Sequence[Judged]) -> documents.Verdict:
-    outcome = verdict_of(findings)
+def _verdict(findings: Sequence[Judged], *, rules: int) -> documents.Verdict:
+    outcome = verdict_of(findings, rules=rules)
     counts = Counter(finding.outcome for finding in findings)
     undecided = counts["cannot_tell"] + counts["not_enough_data"] + counts["not_tested"]
     return documents.Verdict(

@@ -123,7 +123,8 @@ def judge(
         if target.unavailable is not None:
             found.append(_unavailable(target))
         elif target.kind == "missing_predictions":
-            found.append(_judge_missing(target, counts[target.slice], results.confidence, looks, policy))
+            shares = failed_share(counted, counts[target.slice])
+            found.append(_judge_missing(target, shares, results.confidence, looks, policy))
         else:
             found.append(_judge_metric(target, results, policy))
     return tuple(found)
@@ -168,6 +169,10 @@ def _judge_metric(target: Target, results: Results, policy: Policy) -> Judged:
         value, low, high = limits.value, limits.low, limits.high
         undefined, method = disparity.undefined or estimate.undefined, disparity.method
     if value is None:
+        if target.kind == "ratio" and disparity is not None and estimate.value is not None:
+            zero = _over_zero(target, metric, estimate, disparity, policy)
+            if zero is not None:
+                return zero
         return _nothing(target, estimate.support, undefined or f"{metric} is undefined here.")
     base = Judged(
         rule=target.rule.id,
@@ -204,6 +209,23 @@ def _judge_metric(target: Target, results: Results, policy: Policy) -> Judged:
     return _with_needed(base, _needed(target, metric, estimate, disparity, results.confidence, joint))
 
 
+def _over_zero(
+    target: Target, metric: str, estimate: Estimate, disparity: Disparity, policy: Policy
+) -> Judged | None:
+    """A ratio whose comparator is 0 has no value; None where the comparator is anything else."""
+    other = disparity.comparator
+    if other is None or other.value != 0:
+        return None
+    shortfall = _shortfall(metric, estimate, policy, "") or _shortfall(metric, other, policy, "Comparator: ")
+    reason = (
+        f"The comparator's {metric} is 0 (of {other.support:,}), the slice's {estimate.value:.3g} (of "
+        f"{estimate.support:,}): there is no ratio to 0, and nothing to hold against the limit."
+    )
+    if shortfall is not None:
+        return _nothing(target, estimate.support, f"{reason} {shortfall}")
+    return replace(_nothing(target, estimate.support, reason), outcome="cannot_tell")
+
+
 def _read_jointly(base: Judged, joint: Simultaneous, outcome: Outcome) -> Judged:
     """A finding read from the interval that holds over the whole family."""
     assert base.limit is not None
@@ -218,21 +240,55 @@ def _read_jointly(base: Judged, joint: Simultaneous, outcome: Outcome) -> Judged
     )
 
 
-def _judge_missing(
-    target: Target, counts: SliceCounts, confidence: float, looks: int, policy: Policy
-) -> Judged:
-    """The share of failed predictions, by exact limits; several looks at a Bonferroni level.
+@dataclass(frozen=True, slots=True)
+class FailedShare:
+    """Failed predictions of one slice.
 
-    Failed predictions come in runs (a scanner's bad day), and the counts do not say which
-    patient they belong to: with clusters the number of clusters stands for the rows.
+    Attributes
+    ----------
+    failed, rows : int
+        Predictions that are missing, and all predictions that there should be (multi-label: image x
+        class; detection: images).
+    units : int
+        How many of them count as independent; never more than there can be.
     """
+
+    failed: int
+    rows: int
+    units: int
+
+
+def failed_share(counted: CountedLog, counts: SliceCounts) -> FailedShare:
+    """How many predictions failed in a slice, and on how many independent units that rests.
+
+    Failed predictions come in runs (a scanner's bad day, all classes of an image), and the counts
+    do not say which patient or image they belong to: with clusters, those that have a counted row
+    stand for the rows; in multi-label logs the images do, of which there are at least as many as
+    one class has rows. Both err on the side of fewer units, so that the gate is never the faster.
+    """
+    failed = int(counts.failed.sum())
+    if counted.space.task == "detection":
+        # The cells of `inside` are objects; the image is what a prediction is made for.
+        rows = units = counts.n + failed
+    else:
+        each = counts.inside.sum(axis=-1) + counts.failed.sum(axis=-1)
+        rows, units = int(each.sum()), int(each.max())
+        if counted.space.task == "multilabel":
+            units = min(units, max(counts.n, 1))
+    if counts.clusters is not None:
+        units = min(units, max(counts.clusters, 1))
+    return FailedShare(failed, rows, units)
+
+
+def _judge_missing(
+    target: Target, found: FailedShare, confidence: float, looks: int, policy: Policy
+) -> Judged:
+    """The share of failed predictions, by exact limits; several looks at a Bonferroni level."""
     from slices.intervals import clopper_pearson
 
-    failed = int(counts.failed.sum())
-    rows = int(counts.inside.sum()) + failed
+    failed, rows, units = found.failed, found.rows, found.units
     if rows == 0:
         return _nothing(target, 0, "The slice has no rows with a label.")
-    units = min(rows, counts.clusters if counts.clusters else rows, max(counts.n, 1) + failed)
     share = failed / rows
     level = 1 - (1 - confidence) / max(looks, 1)
     low, high = (float(limit) for limit in clopper_pearson(share * units, units, 1 - confidence))
@@ -338,13 +394,14 @@ def _shortfall_of(
     policy: Policy,
 ) -> str | None:
     """Why the small-slice rule says that there is not enough data, or None."""
+    least = support if effective is None else min(support, effective)
     if isinstance(policy.minimum, int):
-        return support_shortfall(support, minimum=policy.minimum, what="denominator")
+        what = "denominator" if least == support else "denominator, after clusters and weights,"
+        return support_shortfall(least, minimum=policy.minimum, what=what)
     if value is None:
         return f"The denominator is {support}: the metric is undefined."
     if metric in PROPORTIONS or metric == "missing_predictions":
         return proportion_shortfall(value, support, effective=effective, degrees=degrees)
-    least = support if effective is None else min(support, effective)
     return support_shortfall(least, minimum=policy.minimum_support, what="support")
 
 
@@ -470,15 +527,17 @@ def _concept_finding(
     )
 
 
-def verdict_of(findings: Sequence[Judged]) -> VerdictOutcome:
-    """The run's verdict from its findings.
+def verdict_of(findings: Sequence[Judged], *, rules: int) -> VerdictOutcome:
+    """The run's verdict from its findings, under a policy of so many rules.
 
-    >>> verdict_of([])
-    'no_rule'
+    Rules that found nothing to judge decide nothing: only a policy without rules is no rule.
+
+    >>> verdict_of([], rules=0), verdict_of([], rules=1)
+    ('no_rule', 'cannot_be_decided')
     """
-    if not findings:
+    if rules == 0:
         return "no_rule"
     outcomes = Counter(finding.outcome for finding in findings)
     if outcomes["fails"]:
         return "does_not_meet"
-    return "meets" if outcomes["meets"] == len(findings) else "cannot_be_decided"
+    return "meets" if findings and outcomes["meets"] == len(findings) else "cannot_be_decided"

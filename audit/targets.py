@@ -20,6 +20,8 @@ from slices.slicing import OVERALL, Slice
 
 RuleKind = Literal["floor", "ceiling", "gap", "ratio", "missing_predictions", "concept"]
 Unavailable = Literal["not_enough_data", "not_tested"]
+# A slice, and why there is nothing to judge in it, if so.
+Found = tuple[Slice, tuple[Unavailable, str] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +85,12 @@ def targets(policy: Policy, counted: CountedLog) -> tuple[Target, ...]:
         classes = _classes(rule, counted)
         against = (rule.against or "complement") if kind in ("gap", "ratio") else None
         for where, unavailable in _slices(rule, counted):
-            if against not in (None, "complement") and where.values and where.values[0][1] == against:
-                continue  # the reference is not compared with itself
-            found += [Target(rule, kind, limit, where, klass, against, unavailable) for klass in classes]
+            # What no slice was found for is said once, not once for every class.
+            nowhere = unavailable is not None and unavailable[0] == "not_tested" and len(classes) > 1
+            found += [
+                Target(rule, kind, limit, where, klass, against, unavailable)
+                for klass in ((None,) if nowhere else classes)
+            ]
     return tuple(found)
 
 
@@ -131,28 +136,32 @@ def _classes(rule: Rule, counted: CountedLog) -> tuple[str | None, ...]:
     return space.classes
 
 
-def _slices(rule: Rule, counted: CountedLog) -> Iterator[tuple[Slice, tuple[Unavailable, str] | None]]:
-    """The slices that a rule names, each with the reason why it cannot be judged, if any."""
+def _slices(rule: Rule, counted: CountedLog) -> Iterator[Found]:
+    """The slices that a rule names, each with the reason why it cannot be judged, if any.
+
+    Every group of attributes gives at least one: a rule that finds nothing must say so.
+    """
     if rule.overall:
         yield OVERALL, None
     for group in [*([name] for name in rule.attributes), *rule.intersections]:
-        yield from _group(rule, tuple(sorted(group)), counted)
+        names = tuple(sorted(group))
+        found = [*_group(rule, names, counted), *_uncrossed(rule, names, counted)]
+        yield from found or [(OVERALL, ("not_tested", _why_none(rule, names, counted)))]
     for values in rule.slices:
         yield _named(Slice(tuple(sorted(values.items()))), counted)
 
 
-def _group(
-    rule: Rule, names: tuple[str, ...], counted: CountedLog
-) -> Iterator[tuple[Slice, tuple[Unavailable, str] | None]]:
+def _group(rule: Rule, names: tuple[str, ...], counted: CountedLog) -> Iterator[Found]:
     known = {summary.attribute.name for summary in counted.attributes}
     absent = [name for name in names if name not in known]
     if absent:
         yield OVERALL, ("not_tested", f"The log has no attribute '{absent[0]}'.")
         return
-    if rule.against not in (None, "complement"):
+    reference = _reference(rule)
+    if reference is not None:
         summary = next(item for item in counted.attributes if item.attribute.name == names[0])
-        if rule.against not in dict(summary.values):
-            yield OVERALL, ("not_tested", f"No row has the reference value {names[0]} = {rule.against}.")
+        if reference not in dict(summary.values):
+            yield OVERALL, ("not_tested", f"No row has the reference value {names[0]} = {reference}.")
             return
     small = _small(counted)
     present = {item.slice: None for item in counted.slices if item.slice.attributes == names}
@@ -164,10 +173,46 @@ def _group(
     ):
         if not rule.include_missing and any(value is None for _, value in where.values):
             continue
+        if reference is not None and where.values[0][1] == reference:
+            continue  # the reference is not compared with itself
         yield where, _too_small(listed[where]) if where in listed else None
 
 
-def _named(where: Slice, counted: CountedLog) -> tuple[Slice, tuple[Unavailable, str] | None]:
+def _uncrossed(rule: Rule, names: tuple[str, ...], counted: CountedLog) -> Iterator[Found]:
+    """Values below ``[slices] minimum``: the counting forms no crossing with them."""
+    if len(names) < 2:
+        return
+    for where, rows in _small(counted).items():
+        if where.order != 1 or where.attributes[0] not in names:
+            continue
+        if not rule.include_missing and where.values[0][1] is None:
+            continue
+        others = " and ".join(name for name in names if name != where.attributes[0])
+        yield where, _too_small_to_cross(where, rows, others)
+
+
+def _why_none(rule: Rule, names: tuple[str, ...], counted: CountedLog) -> str:
+    """Why a group of attributes that the log has gives no slice to judge."""
+    reference = _reference(rule)
+    if reference is not None:
+        return (
+            f"{names[0]} has no value but the reference '{reference}': there is nothing to compare with it."
+        )
+    for summary in counted.attributes:
+        if summary.attribute.name in names and not summary.values:
+            return (
+                f"'{summary.attribute.name}' is missing in every row, and the rule does not ask for "
+                "missing values (include_missing = true)."
+            )
+    return f"No row has a value of each of {' and '.join(names)}."
+
+
+def _reference(rule: Rule) -> str | None:
+    """The value that a rule names to compare with; None where it is the complement, or nothing."""
+    return None if rule.against == "complement" else rule.against
+
+
+def _named(where: Slice, counted: CountedLog) -> Found:
     known = {summary.attribute.name: dict(summary.values) for summary in counted.attributes}
     for name, value in where.values:
         if name not in known:
@@ -179,6 +224,11 @@ def _named(where: Slice, counted: CountedLog) -> tuple[Slice, tuple[Unavailable,
     small = _small(counted)
     if where in small:
         return where, _too_small(small[where])
+    for pair in where.values:
+        alone = Slice((pair,))
+        if alone in small:
+            others = " and ".join(name for name in where.attributes if name != pair[0])
+            return where, _too_small_to_cross(alone, small[alone], others)
     return where, ("not_tested", "No row has these values together.")
 
 
@@ -188,4 +238,14 @@ def _small(counted: CountedLog) -> dict[Slice, int]:
 
 
 def _too_small(rows: int) -> tuple[Unavailable, str]:
-    return "not_enough_data", f"The slice has {rows} rows, fewer than the minimum under [slices]."
+    return "not_enough_data", f"The slice has {rows:,} rows, fewer than the minimum under [slices]."
+
+
+def _too_small_to_cross(alone: Slice, rows: int, others: str) -> tuple[Unavailable, str]:
+    name, value = alone.values[0]
+    shown = f"{name} missing" if value is None else f"{name} = {value}"
+    return (
+        "not_enough_data",
+        f"The crossings of {shown} with {others} were not computed: the value has {rows:,} rows, fewer than "
+        "the minimum under [slices].",
+    )

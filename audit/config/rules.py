@@ -44,6 +44,27 @@ class Rule(Table):
             raise wrong(f"no metric is called '{value}'. {hint}")
         return name
 
+    @field_validator("attributes", "classes", "must_not_drive")
+    @classmethod
+    def _each_once(cls, value: list[str] | None) -> list[str] | None:
+        for name in value or ():
+            if (value or []).count(name) > 1:
+                raise wrong(f"names '{name}' twice: take one away")
+        return value
+
+    @field_validator("intersections")
+    @classmethod
+    def _crossed_once(cls, value: list[list[str]]) -> list[list[str]]:
+        for group in value:
+            for name in group:
+                if group.count(name) > 1:
+                    raise wrong(f"{group} names '{name}' twice: an attribute is not crossed with itself")
+        sets = [sorted(group) for group in value]
+        for group in sets:
+            if sets.count(group) > 1:
+                raise wrong(f"{group} is named twice: take one away")
+        return value
+
     @model_validator(mode="after")
     def _one_limit(self) -> Rule:
         if self.concept is not None:

@@ -221,6 +221,14 @@ KINDS: dict[str, tuple[Prepare, str]] = {
         configured(more=RULE + 'metric = "recall"\nat_least = 0.5\nat_most = 0.9\noverall = true'),
         r"found at_least and at_most",
     ),
+    "rule that names an attribute twice": (
+        configured(more=RULE + 'metric = "recall"\nat_least = 0.5\nattributes = ["sex", "sex"]'),
+        r"\[\[policy\.rules\]\] 'r' attributes: names 'sex' twice",
+    ),
+    "rule that crosses an attribute with itself": (
+        configured(more=RULE + 'metric = "recall"\nat_least = 0.5\nintersections = [["sex", "sex"]]'),
+        r"'r' intersections: \['sex', 'sex'\] names 'sex' twice: an attribute is not crossed with itself",
+    ),
     "rule without slices": (
         configured(more=RULE + 'metric = "recall"\nat_least = 0.5'),
         r"'r': names no slice",

@@ -9,9 +9,20 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from audit.config import Policy, Rule
-from audit.policy import EXIT_CODES, Judged, Results, judge, judge_concepts, side_of, verdict_of
+from audit.policy import (
+    EXIT_CODES,
+    FailedShare,
+    Judged,
+    Results,
+    failed_share,
+    judge,
+    judge_concepts,
+    side_of,
+    verdict_of,
+)
 from audit.targets import Target, family, kind_of, targets
 from concepts.records import Cav, ConceptResult, ConceptStage
 from slices import records
@@ -173,6 +184,30 @@ def test_the_minimum_can_be_stated() -> None:
     assert outcome(FLOOR, found, Policy(minimum=13)).outcome == "not_enough_data"
 
 
+def test_the_stated_minimum_counts_what_clusters_leave() -> None:
+    found = record(F, (0.99, 0.9, 1.0), (0.8, 1.0), support=400)
+    clustered = replace(found, estimates=(replace(found.estimates[0], effective=12.5, clusters=13),))
+    assert outcome(FLOOR, clustered, Policy(minimum=12)).outcome == "meets"
+    judged = outcome(FLOOR, clustered, Policy(minimum=13))
+    assert judged.outcome == "not_enough_data"
+    assert judged.reason == "The denominator, after clusters and weights, is 12.5; 13 are needed."
+    more = replace(found, estimates=(replace(found.estimates[0], effective=500.0),))
+    assert outcome(FLOOR, more, Policy(minimum=401)).outcome == "not_enough_data"
+
+
+@pytest.mark.parametrize(("support", "expected"), [(400, "cannot_tell"), (12, "not_enough_data")])
+def test_a_ratio_to_nothing_says_so(support: int, expected: str) -> None:
+    """The slice's figure is defined, the comparator's is 0: it is the ratio that does not exist."""
+    found = record(F, (None, None, None), None, kind="ratio", support=support)
+    (disparity,) = found.disparities
+    assert disparity.comparator is not None
+    nothing = replace(disparity.comparator, value=0.0, low=0.0, high=0.01)
+    judged = outcome(RATIO, replace(found, disparities=(replace(disparity, comparator=nothing),)))
+    assert (judged.outcome, judged.value, judged.low, judged.high) == (expected, None, None, None)
+    assert judged.reason.startswith(f"The comparator's recall is 0 (of 400), the slice's 0.9 (of {support}):")
+    assert "undefined" not in judged.reason
+
+
 def test_an_undefined_metric_is_not_enough_data() -> None:
     judged = outcome(FLOOR, record(F, (None, None, None), None, support=0))
     assert (judged.outcome, judged.value, judged.reason) == ("not_enough_data", None, "0 of 0")
@@ -287,6 +322,79 @@ def test_a_slice_below_the_minimum_that_a_rule_names_is_not_enough_data() -> Non
     assert "7 rows" in judged[0].reason
 
 
+def with_attribute(log: CountedLog, name: str) -> CountedLog:
+    """The log with an attribute that is missing in every row."""
+    return replace(
+        log,
+        slices=(*log.slices, counts(Slice(((name, None),)))),
+        attributes=(*log.attributes, AttributeSummary(Attribute(name, "other", name), (), 100)),
+    )
+
+
+def test_a_rule_that_finds_nothing_says_so() -> None:
+    """Never in silence: no slice to judge is one undecided finding, and never a pass."""
+    empty = with_attribute(log_with(of(sex="F")), "tone")
+    tone = Rule(id="t", metric="recall", at_least=0.5, attributes=["sex", "tone"])
+    found = targets(Policy(rules=[tone]), empty)
+    assert names(found) == [({"sex": "F"}, None), ({}, "not_tested")]
+    assert "'tone' is missing in every row" in found[1].unavailable[1]  # type: ignore[index]
+    with_missing = tone.model_copy(update={"include_missing": True})
+    assert names(targets(Policy(rules=[with_missing]), empty))[1:] == [({"tone": None}, None)]
+    alone = Rule(id="g", metric="recall", gap_at_most=0.1, attributes=["sex"], against="F")
+    found = targets(Policy(rules=[alone]), log_with(of(sex="F")))
+    assert names(found) == [({}, "not_tested")]
+    assert "nothing to compare" in found[0].unavailable[1]  # type: ignore[index]
+    assert family(found) == ()
+    judged = judge(found, Results((), 0.95), log_with(of(sex="F")), Policy(rules=[alone]))
+    assert verdict_of(judged, rules=1) == "cannot_be_decided"
+    apart = replace(log_with(of(sex="F"), of(site="X")))
+    both = Rule(id="b", metric="recall", at_least=0.5, intersections=[["sex", "site"]])
+    (target,) = targets(Policy(rules=[both]), apart)
+    assert target.unavailable == ("not_tested", "No row has a value of each of sex and site.")
+
+
+def test_nothing_to_judge_is_said_once_for_all_classes() -> None:
+    log = replace(log_with(), space=OutcomeSpace("multiclass", ("cat", "dog"), 1, 6))
+    rule = Rule(id="r", metric="recall", at_least=0.5, attributes=["tone"])
+    assert [(t.klass, t.slice) for t in targets(Policy(rules=[rule]), log)] == [(None, OVERALL)]
+
+
+def test_crossings_of_a_small_value_are_not_enough_data() -> None:
+    """The counting forms no pair with a value below the minimum, and the rule still hears of it."""
+    log = log_with(
+        of(sex="F"),
+        of(site="A"),
+        of(sex="F", site="A"),
+        small=(Exclusion("too small", of(sex="X"), 7), Exclusion("too small", of(site=None), 3)),
+    )
+    rule = Rule(id="i", metric="recall", at_least=0.5, intersections=[["sex", "site"]])
+    found = targets(Policy(rules=[rule]), log)
+    assert names(found) == [({"sex": "F", "site": "A"}, None), ({"sex": "X"}, "not_enough_data")]
+    assert (
+        found[1]
+        .unavailable[1]
+        .startswith("The crossings of sex = X with site were not computed: the value has 7 ")
+    )  # type: ignore[index]
+    missing = targets(Policy(rules=[rule.model_copy(update={"include_missing": True})]), log)
+    assert names(missing)[2] == ({"site": None}, "not_enough_data")
+    named = Rule(id="n", metric="recall", at_least=0.5, slices=[{"sex": "X", "site": "A"}])
+    assert names(targets(Policy(rules=[named]), log)) == [({"sex": "X", "site": "A"}, "not_enough_data")]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"attributes": ["sex", "sex"]}, "names 'sex' twice"),
+        ({"intersections": [["sex", "sex"]]}, "not crossed with itself"),
+        ({"intersections": [["sex", "age"], ["age", "sex"]]}, "is named twice"),
+        ({"overall": True, "classes": ["a", "a"]}, "names 'a' twice"),
+    ],
+)
+def test_a_name_given_twice_is_refused(given: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Rule.model_validate({"id": "r", "metric": "recall", "at_least": 0.5, **given})
+
+
 def test_the_reference_is_not_compared_with_itself() -> None:
     log = log_with(of(sex="F"), of(sex="M"))
     rule = Rule(id="g", metric="recall", gap_at_most=0.1, attributes=["sex"], against="M")
@@ -333,6 +441,42 @@ def test_failed_predictions_are_gated(failed: int, expected: str) -> None:
     assert judged.outcome == expected
     assert judged.value == failed / (300 + failed)
     assert judged.support == 300 + failed
+
+
+def cells(*classes: tuple[int, int]) -> SliceCounts:
+    """A multi-label slice of 40 images with an id: per class, rows with and without a prediction."""
+    inside = np.array([[0, 0, 0, seen] for seen, _ in classes], dtype=np.int64)
+    failed = np.array([[0, gone] for _, gone in classes], dtype=np.int64)
+    return SliceCounts(F, inside, inside, failed, 0, 40)
+
+
+def test_failed_predictions_count_images_and_clusters_not_rows() -> None:
+    """60 images, three classes each; 20 of them fail in every class: never more than 60 units."""
+    space = OutcomeSpace("multilabel", ("a", "b", "c"), 3, 4)
+    log = replace(log_with(), space=space)
+    images = cells((40, 20), (40, 20), (40, 20))
+    assert failed_share(log, images) == FailedShare(60, 180, 40)
+    without_id = replace(images, n=120)
+    assert failed_share(log, without_id) == FailedShare(60, 180, 60)
+    assert failed_share(log, replace(images, clusters=9)).units == 9
+    # Every prediction of the slice failed, so that no cluster has a counted row.
+    assert failed_share(log_with(), replace(counts(F, 0, failed=500), clusters=0)).units == 1
+    assert failed_share(log_with(), counts(F, 300, failed=6)) == FailedShare(6, 306, 306)
+    detection = replace(log_with(), space=OutcomeSpace("detection", (None,), 1, 4))
+    boxes = replace(counts(F, 3000, failed=5), n=50)
+    assert failed_share(detection, boxes) == FailedShare(5, 55, 55)
+
+
+def test_many_rows_of_one_failed_patient_do_not_fail_the_gate() -> None:
+    rule = Rule(id="p", max_missing_predictions=0.05, attributes=["sex"])
+    target = Target(rule, "missing_predictions", 0.05, F, None, None)
+    log = log_with()
+    outcomes = []
+    for clusters in (None, 0, 3):
+        slices = (counts(OVERALL), replace(counts(F, 0, failed=500), clusters=clusters))
+        (judged,) = judge([target], Results((), 0.95), replace(log, slices=slices), Policy())
+        outcomes.append(judged.outcome)
+    assert outcomes == ["fails", "not_enough_data", "fails"]
 
 
 # Concepts
@@ -426,5 +570,5 @@ def test_concept_rules(
 def test_verdict(outcomes: list[str], verdict: str, code: int) -> None:
     base = outcome(FLOOR, record(F, (0.9, 0.86, 0.94), (0.84, 0.96)))
     found = [replace(base, outcome=item) for item in outcomes]  # type: ignore[arg-type]
-    assert verdict_of(found) == verdict
+    assert verdict_of(found, rules=len(found)) == verdict
     assert EXIT_CODES[verdict] == code
