@@ -14,6 +14,7 @@ from audit.limitations import limitations
 from audit.policy import Judged, Results, verdict_of
 from audit.robustness import breaking_points, changes, impacts, missing_bounds, worst_gaps
 from audit.targets import kind_of
+from audit.translate import column_roles
 from audit.wording import minimum_sentence, policy_sentences, rule_sentence, verdict_sentence
 from concepts.records import ConceptResult, ConceptStage
 from reports import evidence as documents
@@ -126,6 +127,7 @@ def _data(parts: Parts) -> documents.Data:
             documents.Exclusion(reason=item.reason, slice=item.slice.as_dict(), rows=item.rows)
             for item in counted.small
         ],
+        roles=column_roles(log),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from audit.config import Loaded
 from audit.progress import Progress, silent
@@ -15,6 +16,7 @@ from audit.translate import require_files
 from audit.wording import percent
 from slices.counts import FN, FP, TN, TP, CountedLog, SliceCounts
 from slices.power import Arm, detectable_gap
+from slices.slicing import Slice
 
 # The outcomes that a metric's denominator is made of.
 DENOMINATORS = {
@@ -90,27 +92,71 @@ def _policy_lines(loaded: Loaded, counted: CountedLog, found: tuple[Target, ...]
         if gaps:
             gap, widest = max(gaps, key=lambda item: item[0])
             where = ", ".join(f"{name} = {value}" for name, value in widest.slice.values)
+            unit = "each cluster counted once" if counted.clusters is not None else "if rows are independent"
+            best = min(number for number, _ in gaps)
             yield (
                 f"Rule '{rule.id}': the smallest gap that a slice could show (80% power, the rest at "
-                f"{percent(SUPPOSED)}) is {percent(round(min(gaps, key=lambda g: g[0])[0], 3))} at best and "
+                f"{percent(SUPPOSED)}, {unit}) is {percent(round(best, 3))} at best and "
                 f"{percent(round(gap, 3))} at worst ({where})."
             )
 
 
 def smallest_gap(target: Target, counts: SliceCounts, counted: CountedLog, confidence: float) -> float | None:
-    """The smallest gap to the complement that this slice could have shown, from its denominators alone.
+    """The smallest gap to the comparator that this slice could have shown, from its denominators alone.
 
-    The rates themselves are not looked at: a plan must not depend on the answer.
+    The rates themselves are not looked at: a plan must not depend on the answer. How alike the rows
+    of a cluster are shows only in the rates, so that a cluster is counted as one row here.
+
+    Parameters
+    ----------
+    target : Target
+        Compared with the reference that its rule names, else with the complement.
+    counts : SliceCounts
+        Of the target's slice.
+    counted : CountedLog
+    confidence : float
     """
     cells = DENOMINATORS.get(target.rule.metric or "")
     if cells is None or target.klass not in counted.space.classes:
         return None
+    reference = None
+    if target.against not in (None, "complement"):
+        reference = Slice(((target.slice.attributes[0], target.against),))
+    other = next((item for item in counted.slices if item.slice == reference), None)
+    if reference is not None and other is None:
+        return None
     row = counted.space.classes.index(target.klass)
-    inside, outside = (
-        int(np.asarray(counted.space.confusion(table))[row][list(cells)].sum())
-        for table in (counts.inside, counts.outside)
-    )
-    return detectable_gap(Arm(SUPPOSED, inside), Arm(SUPPOSED, outside), confidence=confidence)
+
+    def of(table: NDArray[np.generic]) -> NDArray[np.float64]:
+        """The denominator of a table, or of many (multi-class: one-vs-rest)."""
+        return np.asarray(
+            counted.space.confusion(table)[..., row, :][..., list(cells)].sum(-1), dtype=np.float64
+        )
+
+    rows = [int(of(counts.inside)), int(of(counts.outside if other is None else other.inside))]
+    effective = [float(n) for n in rows]
+    if counts.weighted is not None:
+        outside = (
+            (counts.weighted.outside, counts.weighted.outside_squares)
+            if other is None or other.weighted is None
+            else (other.weighted.inside, other.weighted.inside_squares)
+        )
+        pairs = ((counts.weighted.inside, counts.weighted.inside_squares), outside)
+        effective = [_kish(float(of(total)), float(of(squares))) for total, squares in pairs]
+    if counted.clusters is not None and counted.patterns is not None:
+        patterns = counted.patterns(target.slice, reference)
+        contributes = of(patterns.totals) > 0
+        clusters = (contributes * patterns.multiplicity[:, None]).sum(axis=0)
+        effective = [min(n, float(m)) for n, m in zip(effective, clusters, strict=True)]
+    if min(effective) <= 0:
+        return None
+    inside, outside_arm = (Arm(SUPPOSED, n, effective=size) for n, size in zip(rows, effective, strict=True))
+    return detectable_gap(inside, outside_arm, confidence=confidence)
+
+
+def _kish(total: float, squares: float) -> float:
+    """Rows that so many weighted rows are worth (Kish 1965)."""
+    return total**2 / squares if squares > 0 else 0.0
 
 
 def _concept_lines(loaded: Loaded) -> Iterator[str]:

@@ -113,8 +113,8 @@ def limitations(
                 who=f"Every figure; the check that wrong labels undo first is '{first.rule}' ({where}).",
                 size=f"{first.wrong_labels:,} wrong labels among its {first.rows:,} rows, placed in the "
                 f"worst way.",
-                how_known="Computed from exact limits of the counts, for every check of a floor or ceiling "
-                "that is met.",
+                how_known="Computed from the limits that the verdict was read from, for every check of a "
+                "floor or ceiling that is met.",
                 what_to_do="Have a part of the labels read again, and hold the error rate against this "
                 "number.",
             )

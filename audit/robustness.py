@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from audit.config import Config
 from audit.metric_names import COUNT_METRICS, PROPORTIONS
@@ -16,9 +17,10 @@ from audit.policy import Judged, Results
 from reports.evidence import Bounds, BreakingPoint, Change, Impact, ImpactRow, Limits, MissingBounds, WorstGap
 from slices import supplements
 from slices.counts import CountedLog
-from slices.label_noise import breaking_point, exact_limits_hold
+from slices.label_noise import Holds, breaking_point
 from slices.metrics import METRICS
 from slices.missingness import WorstCase
+from slices.selection import bounds
 
 # Without a policy: what a reader asks first.
 USUAL = ("precision", "recall", "fpr")
@@ -145,8 +147,8 @@ def breaking_points(
 ) -> list[BreakingPoint]:
     """For every floor or ceiling that is met: the fewest wrong labels, placed worst, that would undo it.
 
-    Read from exact limits of the counts; with clusters or weights there are none, since the
-    counts alone do not carry those intervals.
+    Read from the limits that the verdict was read from; with clusters or weights there are none,
+    since the counts alone do not carry those intervals.
     """
     if counted.clusters is not None or counted.slices[0].weighted is not None:
         return []
@@ -158,9 +160,7 @@ def breaking_points(
         if finding.kind not in ("floor", "ceiling") or finding.klass not in counted.space.classes:
             continue
         counts = np.asarray(cells[finding.slice][counted.space.classes.index(finding.klass)], dtype=np.int64)
-        bound = {"at_least": finding.limit} if finding.kind == "floor" else {"at_most": finding.limit}
-        holds = exact_limits_hold(METRICS[finding.metric], confidence=confidence, **bound)
-        wrong = breaking_point(counts, holds)
+        wrong = breaking_point(counts, still_met(finding, counts, confidence))
         if wrong is not None:
             found.append(
                 BreakingPoint(
@@ -173,3 +173,30 @@ def breaking_points(
                 )
             )
     return found
+
+
+def still_met(finding: Judged, counts: NDArray[np.int64], confidence: float) -> Holds:
+    """Whether a met floor or ceiling would be met by other tables, read from the same limits.
+
+    The limits are the ones that the estimates get (``slices.selection``). From 600 rows on the
+    verdict's are a bootstrap's, a little beside the closed form: there the closed form is moved by
+    that little, so that at the counts themselves the verdict is the one that was given.
+    """
+    assert finding.metric is not None
+    assert finding.limit is not None
+    metric, limit, floor = METRICS[finding.metric], finding.limit, finding.kind == "floor"
+
+    def end(tables: NDArray[np.generic]) -> NDArray[np.float64]:
+        limits = bounds(metric, tables, 1 - confidence)
+        return limits.low if floor else limits.high
+
+    read = finding.low if floor else finding.high
+    assert read is not None  # a check with an open end there is not met
+    beside = read - float(end(counts))
+
+    def holds(tables: NDArray[np.float64]) -> NDArray[np.bool_]:
+        moved = end(tables) + beside
+        # Equality meets; the addition must not lose it.
+        return np.asarray(moved >= limit - 1e-12 if floor else moved <= limit + 1e-12)
+
+    return holds

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from itertools import combinations
 
-from audit.config import Baseline, Config, Loaded
+from audit.config import Baseline, Config, Loaded, Log
 from audit.errors import InputError
 from audit.metric_names import SCORE_METRICS
 from concepts.records import ConceptSpec, ConceptStageSpec, InputFormat, LogImages, ModelSpec
@@ -56,6 +56,25 @@ def refuse_unhonoured(config: Config) -> None:
             f"read; "
             "export the table to Parquet."
         )
+
+
+def column_roles(log: Log) -> dict[str, str]:
+    """Which column of the log had which role; one entry for each column that was named."""
+    named: list[tuple[str, str | None]] = [("label", log.label), ("prediction", log.prediction)]
+    named += [("score", log.score), *_score_columns("score", log.scores)]
+    named += [("class", log.klass), ("cluster", log.cluster), ("weight", log.weight), ("id", log.id)]
+    if isinstance(log.baseline, str):
+        named.append(("baseline", log.baseline))
+    elif log.baseline is not None:
+        named += [("baseline", log.baseline.prediction or log.baseline.score)]
+        named += _score_columns("baseline", log.baseline.scores)
+    if log.detection is not None:
+        named += [(f"detection {cell}", getattr(log.detection, cell)) for cell in ("tp", "fp", "fn", "tn")]
+    return {role: column for role, column in named if column is not None}
+
+
+def _score_columns(role: str, scores: dict[str, str] | None) -> list[tuple[str, str | None]]:
+    return [(f"{role} of {klass}", column) for klass, column in (scores or {}).items()]
 
 
 def rule_attributes(config: Config) -> list[str]:

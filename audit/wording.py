@@ -248,20 +248,46 @@ def minimum_sentence(policy: Policy) -> str:
 
 
 def policy_sentences(config: Config, family: int) -> list[str]:
-    """How the verdicts were read, for the statistics box."""
-    if not config.policy.rules:
+    """How the verdicts were read, for the statistics box.
+
+    ``family`` is the number of figures that the policy tests jointly.
+    """
+    rules = config.policy.rules
+    if not rules:
         return []
     confidence = percent(config.statistics.confidence)
+    # Each kind of check has a family of its own; nothing holds jointly over two of them.
+    families = []
+    if any(rule.metric is not None for rule in rules):
+        families.append(f"the {family} figures from counts and scores that the policy tests")
+    if any(rule.max_missing_predictions is not None for rule in rules):
+        families.append("the shares of failed predictions that it tests (Bonferroni)")
+    sentences = []
+    if families:
+        jointly = f"jointly over {families[0]}"
+        if len(families) > 1:
+            jointly = f"jointly over {families[0]}, and apart from these over {families[1]}"
+        sentences += [
+            "A check fails where its whole interval is on the wrong side of the limit; that interval holds "
+            f"{jointly}, so that many looks do not raise false alarms (simultaneous, {confidence}).",
+            "A check is met where its whole interval is on the right side; each check must be met on its "
+            f"own, which needs no correction (pointwise, {confidence}; intersection-union test).",
+        ]
+    if any(rule.concept is not None for rule in rules):
+        families.append("the concept tests")
+        sentences.append(
+            "A rule on a concept fails where the concept drives the class and its p-value, adjusted over all "
+            f"concept tests of the run, is below {percent(1 - config.statistics.confidence)}."
+        )
+    if len(families) > 1:
+        number = {2: "Two", 3: "Three"}[len(families)]
+        sentences.append(
+            f"{number} families are held at {confidence} each: {listed(families)}. No level is claimed over "
+            "all of them together: a false alarm somewhere is likelier than in one family alone."
+        )
     return [
-        f"A check fails where its whole interval is on the wrong side of the limit; that interval holds "
-        f"jointly over "
-        f"all {family} figures that the policy tests, so that many looks do not raise false alarms "
-        f"(simultaneous, {confidence}).",
-        f"A check is met where its whole interval is on the right side; each check must be met on its own, "
-        f"which "
-        f"needs no correction (pointwise, {confidence}; intersection-union test).",
+        *sentences,
         minimum_sentence(config.policy),
         "The numbers of further cases assume that the present estimate is the truth. Adding cases until a "
-        "check is "
-        "met inflates the error: plan the new number before looking again.",
+        "check is met inflates the error: plan the new number before looking again.",
     ]

@@ -108,6 +108,7 @@ class Data(Part):
     collected: list[str] | None = None
     associations: list[Association] = []
     small_slices: list[Exclusion] = []
+    roles: dict[str, str] = {}
 
 
 class Counts(Part):

@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from audit.config.mistakes import told
-from audit.config.models import Baseline, Config
+from audit.config.models import Baseline, Config, Log
 from audit.config.rules import Policy, Rule
 from audit.errors import InputError
 
@@ -24,6 +24,7 @@ __all__ = [
     "Baseline",
     "Config",
     "Loaded",
+    "Log",
     "Policy",
     "Rule",
     "from_document",

@@ -6,10 +6,17 @@ import csv
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from audit import run_audit
+from audit.policy import Judged
+from audit.robustness import still_met
 from reports.evidence import Evidence
+from slices.label_noise import breaking_point
+from slices.metrics import METRICS
+from slices.selection import bounds
+from slices.slicing import OVERALL
 from tests.audit.workplace import CONFIGURATION, HEADER, RULES, rows, write_work
 
 
@@ -76,8 +83,56 @@ def test_breaking_points_are_of_met_floors_only(evidence: Evidence) -> None:
     points = evidence.results.breaking_points
     assert {(item.rule, tuple(item.slice.items())) for item in points} == met
     assert met
-    assert all(0 <= item.wrong_labels <= item.rows for item in points)
+    assert all(1 <= item.wrong_labels <= item.rows for item in points)
     assert any("taken as right" in item.what for item in evidence.limitations)
+
+
+def met(metric: str, limit: float, low: float, high: float, *, floor: bool = True) -> Judged:
+    return Judged(
+        rule="r",
+        kind="floor" if floor else "ceiling",
+        slice=OVERALL,
+        klass=None,
+        metric=metric,
+        against=None,
+        limit=limit,
+        value=(low + high) / 2,
+        low=low,
+        high=high,
+        interval="pointwise",
+        level=0.95,
+        outcome="meets",
+        reason="",
+    )
+
+
+@pytest.mark.parametrize("counts", [(27, 2, 1, 40), (290, 20, 10, 300), (570, 20, 30, 900)])
+@pytest.mark.parametrize("floor", [True, False])
+def test_a_check_on_its_limit_is_undone_by_one_label(counts: tuple[int, ...], floor: bool) -> None:
+    """The limit is the interval's own end: the verdict stands at the counts, and at no worse ones.
+
+    Above 600 rows the verdict's interval is a bootstrap's; any small shift stands for it here.
+    """
+    table = np.array(counts, dtype=np.int64)
+    limits = bounds(METRICS["recall"], table, 0.05)
+    shift = 0.0007 if table[[0, 2]].sum() >= 600 else 0.0
+    low, high = float(limits.low) + shift, float(limits.high) + shift
+    on_it = met("recall", low if floor else high, low, high, floor=floor)
+    assert breaking_point(table, still_met(on_it, table, 0.95)) == 1
+
+
+def test_the_breaking_point_is_the_smallest_by_trying_all() -> None:
+    """Every number of each kind of wrong label, one after the other."""
+    table = np.array((95, 10, 5, 90), dtype=np.int64)
+    limits = bounds(METRICS["recall"], table, 0.05)
+    holds = still_met(met("recall", 0.8, float(limits.low), float(limits.high)), table, 0.95)
+    tp, fp, fn, tn = table
+    broken = [
+        abs(a) + abs(b)
+        for a, b in product(range(-12, 11), range(-5, 13))  # tp into fp (or back), tn into fn (or back)
+        if not holds(np.array([[tp + a, fp - a, fn + b, tn - b]], dtype=float))[0]
+    ]
+    assert breaking_point(table, holds) == min(broken) > 1
 
 
 def test_curves_of_the_scores(evidence: Evidence) -> None:

@@ -240,6 +240,55 @@ def test_a_rule_may_ask_for_more_than_the_slices_do(tmp_path: Path) -> None:
     assert len(evidence.findings) == 4
 
 
+def test_the_evidence_names_the_columns_by_their_roles(tmp_path: Path) -> None:
+    config = write_work(
+        tmp_path,
+        more="",
+        configuration=CONFIGURATION.replace(
+            'prediction = "prediction"',
+            'score = "score"\nthreshold = 0.5\ntie = ">="\ncluster = "patient"\nid = "image"\n'
+            'baseline = "prediction"',
+        ),
+    )
+    assert run_audit(config).data.roles == {
+        "label": "label",
+        "score": "score",
+        "cluster": "patient",
+        "id": "image",
+        "baseline": "prediction",
+    }
+
+
+def test_no_rule_falls_silent(tmp_path: Path) -> None:
+    """Below the minimum, compared with itself, or missing throughout: undecided, exit 3, never a pass."""
+    more = (
+        '[[policy.rules]]\nid = "pairs"\nmetric = "recall"\nat_least = 0.01\n'
+        'intersections = [["sex", "scanner"]]\n'
+        '[[policy.rules]]\nid = "gap"\nmetric = "recall"\ngap_at_most = 0.9\n'
+        'attributes = ["site"]\nagainst = "X"\n'
+        '[[policy.rules]]\nid = "gone"\nmetric = "recall"\nat_least = 0.01\nattributes = ["tone"]\n'
+    )
+    config = write_work(tmp_path, more="[slices]\nminimum = 20\n[policy]\nminimum = 10\n" + more)
+    lines = [
+        (*row[:5], "X" if number < 5 else row[5], *row[6:], "X", "") for number, row in enumerate(rows())
+    ]
+    with (tmp_path / "log.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([(*HEADER, "site", "tone"), *lines])
+    assert invoke(["run", str(config), "--out", str(tmp_path / "out"), "--quiet"]) == 3
+    document = json.loads((tmp_path / "out" / "evidence.json").read_text())
+    found = [
+        (item["rule"], item["slice"], item["outcome"])
+        for item in document["findings"]
+        if item["outcome"] != "meets"
+    ]
+    assert found == [
+        ("pairs", {"sex": "X"}, "not_enough_data"),
+        ("gap", {}, "not_tested"),
+        ("gone", {}, "not_tested"),
+    ]
+    assert sum(item["outcome"] == "meets" for item in document["findings"]) == 4
+
+
 def test_clusters_are_the_unit(tmp_path: Path) -> None:
     clustered = CONFIGURATION.replace('positive = "1"', 'positive = "1"\ncluster = "patient"')
     evidence = run_audit(write_work(tmp_path, configuration=clustered))
