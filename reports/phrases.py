@@ -161,14 +161,11 @@ class Phrases:
         average, plain = self.base(metric)
         if not self.t.has(f"metric.{plain}.meaning"):
             return ""
-        meaning = self.t(f"metric.{plain}.meaning", positive=self.positive)
+        key = f"metric.{plain}.meaning"
+        if self.several_classes and self.t.has(f"{key}_class"):
+            key += "_class"
+        meaning = self.t(key, positive=self.positive)
         return self.t(f"metric_average.{average[:-1]}_meaning", meaning=meaning) if average else meaning
-
-    def units(self, metric: str | None) -> str:
-        """What a metric's denominator counts."""
-        plain = self.base(metric or "")[1]
-        key = f"metric.{plain}.unit"
-        return self.t(key, positive=self.positive) if self.t.has(key) else self.t("metric.accuracy.unit")
 
     def scale(self, metric: str | None) -> Scale:
         """How a metric's values are printed."""

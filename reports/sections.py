@@ -1,10 +1,10 @@
-"""Sections after page one: use, data, method, overall results, findings, limitations, provenance, annex."""
+"""Sections after page one: use, data, findings, annex."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reports.canvas import Point
 from reports.evidence import Estimate, Finding, SliceRecord
@@ -17,6 +17,7 @@ CARD = (
     "mitigations", "ethical", "contact",
 )  # fmt: skip
 MOST_ANNEX_ROWS = 2000
+MOST_ANNEX_METRICS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,24 +72,6 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class NamedFigure:
-    """A metric's figure with its meaning."""
-
-    metric: str
-    meaning: str
-    figure: Figure
-
-
-@dataclass(frozen=True, slots=True)
-class Overall:
-    """All cases of one class (``heading`` empty: binary)."""
-
-    heading: str
-    counts: str
-    figures: tuple[NamedFigure, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class FindingRow:
     """A check."""
 
@@ -102,17 +85,20 @@ class FindingRow:
     outcome: str
     word: str
     anchor: str
+    mark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class FindingBlock:
-    """The checks of one rule."""
+    """The checks of one rule; ``read_from`` says which interval each was read from, by its mark."""
 
     rule: str
     heading: str
     sentence: str
     tally: str
     rows: tuple[FindingRow, ...]
+    read_from: str
+    reasons: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,37 +237,6 @@ def figure_of(p: Phrases, record: SliceRecord, metric: str) -> Figure:
     )
 
 
-def overall(p: Phrases) -> tuple[Overall, ...]:
-    """All cases together, one part a class."""
-    parts = []
-    for record in p.evidence.results.overall:
-        counts = record.counts
-        text = ""
-        if counts is not None:
-            text = p.t(
-                "overall.counted",
-                tp=p.count(counts.tp),
-                fp=p.count(counts.fp),
-                fn=p.count(counts.fn),
-                tn=p.count(counts.tn),
-            )
-        parts.append(
-            Overall(
-                heading=p.group({}, record.klass) if p.several_classes else "",
-                counts=text,
-                figures=tuple(
-                    NamedFigure(
-                        p.metric(e.metric),
-                        p.sentence(e.metric, p.meaning(e.metric)),
-                        figure_of(p, record, e.metric),
-                    )
-                    for e in record.estimates
-                ),
-            )
-        )
-    return tuple(parts)
-
-
 def finding_row(p: Phrases, finding: Finding) -> FindingRow:
     group = p.finding_group(finding)
     linked = finding.concept is None and (slice_key(finding.slice), finding.klass) in p.slices
@@ -314,27 +269,66 @@ def findings(p: Phrases) -> tuple[FindingBlock, ...]:
             if (n := sum(f.outcome == outcome for f in found))
         ]
         sentence = visible(p.rules[rule].sentence) if rule in p.rules else ""
+        marked, read_from = marks(p, [finding_row(p, finding) for finding in rows])
         blocks.append(
             FindingBlock(
                 rule=visible(rule),
                 heading=p.rule_heading(found[0]) if found else visible(rule),
                 sentence=sentence,
                 tally=p.t("list.comma").join(tally),
-                rows=tuple(finding_row(p, f) for f in rows),
+                rows=marked,
+                read_from=read_from,
+                reasons=any(row.why for row in marked),
             )
         )
     return tuple(blocks)
 
 
+def marks(p: Phrases, rows: Sequence[FindingRow]) -> tuple[tuple[FindingRow, ...], str]:
+    """Rows with a letter for the interval that they were read from, and the letters' key.
+
+    One kind of interval needs no letter; a row without an interval gets none.
+    """
+    kinds = list(dict.fromkeys(row.read_from for row in rows if row.interval != p.t("number.none")))
+    if not kinds:
+        return tuple(rows), ""
+    if len(kinds) == 1:
+        return tuple(rows), p.t("findings.read_from", interval=kinds[0])
+    letters = {kind: letter(i) for i, kind in enumerate(kinds)}
+    key = [p.t("findings.read_from_mark", mark=mark, interval=kind) for kind, mark in letters.items()]
+    return (
+        tuple(
+            replace(row, mark=letters[row.read_from]) if row.interval != p.t("number.none") else row
+            for row in rows
+        ),
+        p.t("findings.read_from_several", intervals="; ".join(key)),
+    )
+
+
+def letter(number: int) -> str:
+    """``a`` to ``z``, then ``aa``, ``ab`` and so on."""
+    return (letter(number // 26 - 1) if number >= 26 else "") + chr(ord("a") + number % 26)
+
+
 def annex(p: Phrases, *, paper: bool) -> Annex:
-    """One row a slice; on paper, above 2,000 rows, only those that a rule judges."""
+    """One row a slice, and a class where rules judge classes.
+
+    On paper, above 2,000 rows, only those that a rule judges; and as many metrics as the page is wide.
+    """
     records: Sequence[SliceRecord] = p.evidence.results.slices
-    note = ""
+    metrics, note = list(p.policy_metrics), ""
+    if paper and len(metrics) > MOST_ANNEX_METRICS:
+        note = p.t("annex.metrics_left", count=len(metrics) - MOST_ANNEX_METRICS)
+        metrics = metrics[:MOST_ANNEX_METRICS]
+    pooled = [record for record in records if record.klass is None]
+    if paper and pooled and not any(f.klass is not None for f in p.evidence.findings):
+        if len(pooled) < len(records):
+            note += " " + p.t("annex.classes_left", n=p.count(len(records) - len(pooled)))
+        records = pooled
     if paper and len(records) > MOST_ANNEX_ROWS:
         judged = [record for record in records if p.worst(record) is not None][:MOST_ANNEX_ROWS]
-        note = p.t("annex.tested_only", n=p.count(len(records)), shown=p.count(len(judged)))
+        note += " " + p.t("annex.tested_only", n=p.count(len(records)), shown=p.count(len(judged)))
         records = judged
-    metrics = list(p.policy_metrics)
     rows = []
     for record in records:
         found = [(metric, estimate_of(record, metric)) for metric in metrics]
@@ -361,7 +355,7 @@ def annex(p: Phrases, *, paper: bool) -> Annex:
     return Annex(
         metrics=tuple(p.metric(metric) for metric in metrics),
         rows=tuple(rows),
-        note=note,
+        note=note.strip(),
         small=tuple(
             (p.group(x.slice), visible(x.reason), p.count(x.rows)) for x in p.evidence.data.small_slices
         ),

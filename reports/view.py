@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from reports import charts, clauses, concept_charts, curve_charts, further, grids, sections
+from reports import charts, clauses, concept_charts, curve_charts, further, grids, overall, sections
 from reports.canvas import shorten
 from reports.evidence import Evidence
 from reports.glyphs import code_point, missing
@@ -58,7 +58,7 @@ class Report:
     meanings: tuple[str, ...]
     settings: str
     method: tuple[str, ...]
-    overall: tuple[sections.Overall, ...]
+    overall: overall.Overall
     attributes: Mapping[str, tuple[charts.AttributeChart, ...]]
     heats: tuple[grids.HeatChart, ...]
     heats_left: int
@@ -93,9 +93,6 @@ def build(evidence: Evidence, catalogue: Catalogue, *, evidence_sha256: str, pap
     )
     if evidence.policy.family:
         settings += " " + t("method.family", family=p.count(evidence.policy.family))
-    metrics = dict.fromkeys(
-        [*p.policy_metrics, *(e.metric for r in evidence.results.overall for e in r.estimates)]
-    )
     report = Report(
         title=t("document.title", name=name, version=version),
         footer=t(
@@ -111,10 +108,10 @@ def build(evidence: Evidence, catalogue: Catalogue, *, evidence_sha256: str, pap
         data=sections.data_section(p),
         minimum=visible(evidence.policy.minimum) or t("method.minimum_default"),
         rules=tuple((visible(rule.id), visible(rule.sentence)) for rule in evidence.policy.rules),
-        meanings=tuple(s for metric in metrics if (s := p.sentence(metric, p.meaning(metric)))),
+        meanings=overall.meanings(p),
         settings=settings,
         method=tuple(visible(sentence) for sentence in evidence.method.sentences),
-        overall=sections.overall(p),
+        overall=overall.overall(p),
         attributes=charts.by_kind(p),
         heats=heats,
         heats_left=heats_left,
