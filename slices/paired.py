@@ -120,11 +120,11 @@ def paired_difference(
     se = sqrt(max(float((cells * influence**2).sum()), 0.0))
     difference = values[0] - values[1]
     if shared:
-        low, high = _newcombe_paired(metric, joint, confidence)
+        low, high = _within(metric, *_newcombe_paired(metric, joint, confidence))
         p_value = mcnemar(*_discordant(metric, joint))
     elif changed >= FEW_CHANGES and se > 0:
         degrees = satterthwaite_degrees(influence.ravel(), np.asarray(joint).ravel())
-        low, high = _student_limits(difference, se, degrees, confidence)
+        low, high = _within(metric, *_student_limits(difference, se, degrees, confidence))
         p_value = _student_p(difference, se, degrees)
     else:
         method = "each model's exact limits at half the error"
@@ -195,16 +195,16 @@ def paired_difference_clustered(
     if moved < 2 or se == 0:
         # The two models disagree in at most one patient: the share of patients that would change is
         # known only as exactly as their number allows.
-        _, reach = clopper_pearson(moved, max(clusters, 1), 1 - confidence)
-        low, high = max(-1.0, difference - float(reach)), min(1.0, difference + float(reach))
+        _, share = clopper_pearson(moved, max(clusters, 1), 1 - confidence)
+        reach = float(share) * (metric.highest - metric.lowest)
+        low, high = _within(metric, difference - reach, difference + reach)
         method = "Clopper-Pearson for the share of clusters that change"
     else:
         from scipy.special import stdtrit
 
         degrees = satterthwaite_degrees(of_cluster[contributing], times[contributing])
         half = float(stdtrit(degrees, (1 + confidence) / 2)) * se
-        span = metric.highest - metric.lowest
-        low, high = max(-span, difference - half), min(span, difference + half)
+        low, high = _within(metric, difference - half, difference + half)
     return PairedDifference(
         difference, low, high, se, p_value, read_change(low, high, metric.better), float(moved), method
     )
@@ -372,7 +372,13 @@ def _student_limits(value: float, se: float, degrees: float, confidence: float) 
     from scipy.special import stdtrit
 
     reach = float(stdtrit(degrees, (1 + confidence) / 2)) * se
-    return max(-2.0, value - reach), min(2.0, value + reach)
+    return value - reach, value + reach
+
+
+def _within(metric: Metric, low: float, high: float) -> tuple[float, float]:
+    """Limits of a difference, cut to what two values of the metric's range can differ by."""
+    span = metric.highest - metric.lowest
+    return max(-span, low), min(span, high)
 
 
 def _student_p(value: float, se: float, degrees: float) -> float:

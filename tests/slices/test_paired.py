@@ -93,6 +93,33 @@ def test_exchanging_the_models_turns_the_sign(joint: np.ndarray, name: str) -> N
     )
 
 
+@settings(max_examples=300)
+@given(arrays(np.int64, (2, 2, 2), elements=st.integers(0, 12)), st.sampled_from(MEASURES))
+def test_limits_stay_within_what_the_metric_can_differ_by(joint: np.ndarray, name: str) -> None:
+    metric = METRICS[name]
+    span = metric.highest - metric.lowest
+    rows = np.eye(8).reshape(8, 2, 2, 2)
+    for found in (
+        paired_difference(metric, joint),
+        paired_difference_clustered(metric, rows, joint.ravel(), draws=9, rng=np.random.default_rng(0)),
+    ):
+        if found.value is None:
+            assert found.undefined
+            continue
+        assert found.low is not None
+        assert found.high is not None
+        assert -span <= found.low <= found.value <= found.high <= span
+        assert found.low < found.high
+
+
+def test_a_wide_students_interval_is_cut_at_the_metrics_range() -> None:
+    """Precision 3 of 3 against 1 of 12: Student's upper limit, 1.14 uncut, is cut at 1."""
+    joint = np.array([[[9, 11], [0, 0]], [[0, 0], [2, 1]]])
+    found = paired_difference(METRICS["precision"], joint)
+    assert found.method == "linearised over joint outcomes"
+    assert found.high == 1.0
+
+
 @pytest.mark.parametrize("name", MEASURES)
 def test_equal_models_have_width_and_show_no_change(name: str) -> None:
     joint = np.zeros((2, 2, 2), dtype=np.int64)
