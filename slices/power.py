@@ -6,7 +6,7 @@ Belongs here: planning figures under "the present estimate is the truth". Does n
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil, log, sqrt
+from math import ceil, inf, log, sqrt
 from typing import Literal
 
 import numpy as np
@@ -63,8 +63,8 @@ class Needed:
     """Rows of the denominator to add to the slice; None with the reason where no number decides.
 
     ``clusters`` is the same in clusters, at the slice's present rows a cluster.
-    ``comparator_grows``: the comparator as it stands is too small to decide, and must
-    grow in the same proportion.
+    ``comparator_grows``: for gaps and ratios, whose comparator is taken to grow in the same
+    proportion, as it does when the log is continued; ``units`` are the slice's alone.
     """
 
     units: int | None
@@ -94,7 +94,8 @@ def needed_units(
     *Fails* is read at the simultaneous level, *meets* at the pointwise one. A proportion against
     a floor or ceiling: exact binomial power of the selected limits, rows divided by the design
     effect; the smallest number from which the probability stays reached. Anything else: normal,
-    ratios on the log scale.
+    ratios on the log scale; the log is continued as it is, so that slice and comparator grow in
+    their present proportion.
 
     Parameters
     ----------
@@ -131,13 +132,17 @@ def needed_units(
     confidence = pointwise if margin > 0 else simultaneous
     if margin == 0:
         return Needed(None, reason="The estimate lies on the limit: no number of rows decides.")
-    for grows in (False, True):
-        units = _least_normal(
-            abs(margin), variances, (inside.units, outside.units), _quantile(confidence), power, grows=grows
-        )
-        if units is not None:
-            return Needed(units, _in_clusters(units, inside), comparator_grows=grows)
-    return Needed(None, reason=f"More than {MOST_UNITS:,} rows would be needed.")
+    units = _least_normal(
+        abs(margin),
+        variances,
+        (inside.units, outside.units),
+        _quantile(confidence),
+        power,
+        # A gap that is met lies between two limits: the far one can be missed too.
+        far=limit + abs(estimate) if rule == "gap_at_most" and margin > 0 else inf,
+    )
+    reason = None if units is not None else f"More than {MOST_UNITS:,} rows would be needed."
+    return Needed(units, _in_clusters(units, inside), comparator_grows=True, reason=reason)
 
 
 def detectable_gap(
@@ -221,7 +226,6 @@ def _needed_for_value(
             (arm.units, 1),
             _quantile(confidence),
             power,
-            grows=False,
         )
         reason = None if units is not None else f"More than {MOST_UNITS:,} rows would be needed."
         return Needed(units, _in_clusters(units, arm), reason=reason)
@@ -327,22 +331,27 @@ def _least_normal(
     quantile: float,
     power: float,
     *,
-    grows: bool,
+    far: float = inf,
 ) -> int | None:
     """Smallest addition to the slice that decides with ``power``, by the normal law.
 
-    After ``m`` more rows the estimate is the present one (kept rows) plus noise from the new share
-    ``m / (n + m)`` alone, and its standard error is the one of all rows.
+    After ``m`` more rows, and as many times more in the comparator, the estimate is the present one
+    (kept rows) plus noise from the new share ``m / (n + m)`` alone, and its standard error is the
+    one of all rows. It decides where it stays a half interval away from a limit ``margin`` off on
+    one side, and from one ``far`` off on the other.
     """
+    from scipy.special import ndtr
+
+    # Variance of one log as large as this one: both arms grow by one factor.
+    present = variances[0] / units[0] + variances[1] / units[1]
 
     def decides(added: int) -> bool:
-        total = units[0] + added
-        other = units[1] * total / units[0] if grows else float(units[1])
-        spread = quantile * sqrt(variances[0] / total + variances[1] / other)
-        new = variances[0] * added / total**2
-        if grows:
-            new += variances[1] * (other - units[1]) / other**2
-        return margin - spread >= _normal_ppf(power) * sqrt(new)
+        growth = (units[0] + added) / units[0]
+        reach = quantile * sqrt(present / growth)
+        noise = sqrt(present * (growth - 1)) / growth
+        if noise == 0:
+            return reach <= min(margin, far)
+        return float(ndtr((margin - reach) / noise) - ndtr((reach - far) / noise)) >= power
 
     if decides(0):
         return 0

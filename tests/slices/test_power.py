@@ -92,39 +92,82 @@ def test_reasons() -> None:
     assert (
         needed_units("at_least", 0.5, Arm(0.6, 50, se=0.0)).reason == "The estimate has no spread to plan on."
     )
+    assert (
+        needed_units("gap_at_most", 0.1, Arm(0.5999999, 50), Arm(0.5, 50)).reason
+        == "More than 100,000,000 rows would be needed."
+    )
     with pytest.raises(ValueError, match="compares two arms, outside is None: give the comparator"):
         needed_units("gap_at_most", 0.1, Arm(0.5, 10))
 
 
-@pytest.mark.parametrize(("first", "second", "limit"), [(0.90, 0.88, 0.05), (0.80, 0.90, 0.05)])
-def test_gap_by_simulation(first: float, second: float, limit: float) -> None:
-    inside, outside = Arm(first, 200), Arm(second, 5000)
-    needed = needed_units("gap_at_most", limit, inside, outside)
-    assert needed.units is not None
-    assert not needed.comparator_grows
+def grown(
+    added: int, inside: tuple[float, int], outside: tuple[float, int], runs: int = 40_000
+) -> tuple[tuple[np.ndarray, int], tuple[np.ndarray, int]]:
+    """Shares of both arms after the log has been continued: rows at hand kept, both arms in proportion."""
     rng = np.random.default_rng(5)
-    total = 200 + needed.units
-    one = (first * 200 + rng.binomial(needed.units, first, 40_000)) / total
-    se = np.sqrt(one * (1 - one) / total + second * (1 - second) / 5000)
-    low, high = one - second - 1.96 * se, one - second + 1.96 * se
-    decided = ((low >= -limit) & (high <= limit)) | (low > limit) | (high < -limit)
-    assert np.mean(decided) == pytest.approx(0.80, abs=0.035)
+    arms = []
+    for value, units in (inside, outside):
+        new = round(units * added / inside[1])
+        arms.append(((value * units + rng.binomial(new, value, runs)) / (units + new), units + new))
+    return arms[0], arms[1]
 
 
-def test_ratio_by_simulation() -> None:
-    needed = needed_units("ratio_at_least", 0.8, Arm(0.45, 100), Arm(0.5, 4000))
+def decides_on_gap(added: int, inside: tuple[float, int], outside: tuple[float, int], limit: float) -> float:
+    (p, n), (q, m) = grown(added, inside, outside)
+    half = 1.959964 * np.sqrt(p * (1 - p) / n + q * (1 - q) / m)
+    gap = p - q
+    return float(np.mean((np.abs(gap) + half <= limit) | (np.abs(gap) - half > limit)))
+
+
+@pytest.mark.parametrize(
+    ("inside", "outside", "limit"),
+    [
+        ((0.90, 200), (0.88, 5000), 0.05),  # meets
+        ((0.80, 200), (0.90, 5000), 0.05),  # fails
+        ((0.90, 1000), (0.89, 60), 0.05),  # a comparator smaller than the slice
+        ((0.80, 300), (0.80, 600), 0.05),  # no gap at all: both limits can be missed
+        ((0.70, 300), (0.705, 300), 0.06),
+    ],
+)
+def test_gap_by_simulation(inside: tuple[float, int], outside: tuple[float, int], limit: float) -> None:
+    needed = needed_units("gap_at_most", limit, Arm(*inside), Arm(*outside))
     assert needed.units is not None
-    rng = np.random.default_rng(7)
-    total = 100 + needed.units
-    one = (45 + rng.binomial(needed.units, 0.45, 40_000)) / total
-    se = np.sqrt((1 - one) / one / total + 1 / 4000)
-    assert np.mean(np.log(one / 0.5) - 1.96 * se >= np.log(0.8)) == pytest.approx(0.80, abs=0.035)
-
-
-def test_a_small_comparator_must_grow_too() -> None:
-    needed = needed_units("gap_at_most", 0.05, Arm(0.90, 1000), Arm(0.89, 60))
     assert needed.comparator_grows
+    assert decides_on_gap(needed.units, inside, outside, limit) == pytest.approx(0.80, abs=0.035)
+    assert decides_on_gap(needed.units * 3 // 4, inside, outside, limit) < 0.78
+
+
+def test_a_gap_well_below_its_limit_needs_hundreds_not_tens_of_thousands() -> None:
+    """A gap of .040 (-.075 to .132) held against .10, 115 units in the slice and 250 beside it.
+
+    With the slice alone growing, the comparator's error all but filled the margin: 28,187.
+    """
+    inside, outside = (98 / 115, 115), (203 / 250, 250)
+    needed = needed_units("gap_at_most", 0.10, Arm(*inside), Arm(*outside))
     assert needed.units is not None
+    assert 100 < needed.units < 600
+    assert decides_on_gap(needed.units, inside, outside, 0.10) == pytest.approx(0.80, abs=0.035)
+
+
+@pytest.mark.parametrize(
+    ("inside", "outside"), [((0.45, 100), (0.5, 4000)), ((0.45, 100), (0.5, 100)), ((0.30, 200), (0.5, 800))]
+)
+def test_ratio_by_simulation(inside: tuple[float, int], outside: tuple[float, int]) -> None:
+    needed = needed_units("ratio_at_least", 0.8, Arm(*inside), Arm(*outside))
+    assert needed.units is not None
+    assert needed.comparator_grows
+    (p, n), (q, m) = grown(needed.units, inside, outside)
+    half = 1.959964 * np.sqrt((1 - p) / p / n + (1 - q) / q / m)
+    ratio = np.log(p / q)
+    decided = (ratio - half >= np.log(0.8)) | (ratio + half < np.log(0.8))
+    if needed.units:
+        assert np.mean(decided) == pytest.approx(0.80, abs=0.035)
+    else:
+        assert decided.all()
+
+
+def test_a_value_has_no_comparator_to_grow() -> None:
+    assert not needed_units("at_least", 0.85, Arm(0.9, 100)).comparator_grows
 
 
 def test_other_metrics_use_their_standard_error() -> None:
