@@ -11,6 +11,7 @@ from audit import provenance
 from audit.config import Loaded, policy_hash
 from audit.curves import score_curves
 from audit.limitations import limitations
+from audit.lock import ReadLock
 from audit.policy import Judged, Results, verdict_of
 from audit.robustness import breaking_points, changes, impacts, missing_bounds, worst_gaps
 from audit.targets import kind_of
@@ -37,6 +38,14 @@ class Parts:
     findings: tuple[Judged, ...]
     associations: tuple[documents.Association, ...]
     logo: str | None
+    lock: ReadLock | None = None
+
+    @property
+    def lock_entry(self) -> dict[str, str] | None:
+        """The policy's lock, held against the files that were read."""
+        if self.lock is None:
+            return None
+        return self.lock.entry({file.sha256 for file in self.counted.inputs})
 
 
 def to_evidence(parts: Parts) -> documents.Evidence:
@@ -58,7 +67,7 @@ def to_evidence(parts: Parts) -> documents.Evidence:
             seed=config.statistics.seed,
             confidence=config.statistics.confidence,
             resamples=config.statistics.resamples,
-            inputs=provenance.inputs(parts.loaded, counted.inputs, parts.stage),
+            inputs=provenance.inputs(parts.loaded, counted.inputs, parts.stage, lock=parts.lock),
             environment=provenance.environment(with_model=parts.stage is not None),
             command=parts.loaded.command,
         ),
@@ -79,7 +88,14 @@ def to_evidence(parts: Parts) -> documents.Evidence:
         findings=findings,
         verdict=_verdict(parts.findings, rules=len(config.policy.rules)),
         limitations=limitations(
-            config, counted, parts.stage, parts.findings, parts.associations, bounds, breaking
+            config,
+            counted,
+            parts.stage,
+            parts.findings,
+            parts.associations,
+            bounds,
+            breaking,
+            lock=parts.lock_entry,
         ),
         method=documents.Method(
             sentences=[*parts.analysis.method, *policy_sentences(config, parts.analysis.family)]
@@ -274,6 +290,7 @@ def _policy(parts: Parts) -> documents.Policy:
         ],
         family=parts.analysis.family,
         minimum=minimum_sentence(policy),
+        lock=parts.lock_entry,
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.config import Loaded
+from audit.lock import read_lock
 from audit.progress import Progress, silent
 from audit.run import check_formats, count
 from audit.targets import Target, family, targets
@@ -45,6 +46,7 @@ def check(loaded: Loaded, *, progress: Progress = silent) -> str:
     counted, _ = count(loaded, progress=progress)
     found = targets(loaded.config.policy, counted)
     require_files(loaded)
+    read_lock(loaded)
     return "\n".join([*_log_lines(counted), *_policy_lines(loaded, counted, found), *_concept_lines(loaded)])
 
 

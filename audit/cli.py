@@ -179,6 +179,26 @@ def check_command(
     typer.echo(text)
 
 
+@app.command("lock")
+def lock_command(
+    config: Annotated[Path, typer.Argument(help="audit.toml with a [policy]")],
+    by: Annotated[str, typer.Option("--by", help="The person who stands for the policy.")],
+    day: Annotated[str, typer.Option("--date", help="The day, YYYY-MM-DD.")],
+    out: Annotated[Path, typer.Option("--out", help="The lock to write.")] = Path("policy.lock.json"),
+) -> None:
+    """Fix the release policy, with a name and a date, before the log is there."""
+    from audit.config import load
+    from audit.lock import write_lock
+
+    lock = write_lock(load(config), out, by=by, day=day)
+    typer.echo(f"Wrote {out}: policy {lock.policy}, {lock.date}, {lock.signed_by}.")
+    if lock.log == "seen":
+        typer.echo(
+            "The log is there already: a report on it will not say that the policy was fixed before it."
+        )
+    typer.echo(f'Name it in {config}, under [policy], by its path from there: lock = "{out.name}"')
+
+
 @app.command("report")
 def report_command(
     evidence: Annotated[Path, typer.Argument(help="evidence.json")],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from audit.config import Config
 from audit.policy import Judged
@@ -20,6 +20,8 @@ def limitations(
     associations: Sequence[Association],
     bounds: Sequence[MissingBounds],
     breaking: Sequence[BreakingPoint],
+    *,
+    lock: Mapping[str, str] | None = None,
 ) -> list[Limitation]:
     """What this report does not show, as typed entries made from the run's own facts."""
     found: list[Limitation] = []
@@ -119,13 +121,16 @@ def limitations(
                 "number.",
             )
         )
-    if config.policy.rules:
+    if config.policy.rules and (lock is None or lock["log"] == "seen"):
         found.append(
             Limitation(
                 what="The release rule is not shown to predate the data.",
                 who="The verdict.",
                 size="Unknown.",
-                how_known="No signed lock of the policy came with the run.",
+                how_known="No signed lock of the policy came with the run."
+                if lock is None
+                else f"The policy was locked on {lock['date']} by {lock['signed_by']}, with this log "
+                "at hand.",
                 what_to_do="Fix the policy, with a date, before the test data are seen.",
             )
         )

@@ -17,6 +17,7 @@ import audit
 from audit.config import Loaded
 from audit.errors import InputError
 from audit.from_flags import shown_path
+from audit.lock import ReadLock
 from concepts.records import ConceptStage
 from reports.evidence import Input
 from slices.counts import InputFile
@@ -45,13 +46,17 @@ def xaudit_version() -> str:
     return audit.__version__
 
 
-def inputs(loaded: Loaded, files: Sequence[InputFile], stage: ConceptStage | None) -> list[Input]:
+def inputs(
+    loaded: Loaded, files: Sequence[InputFile], stage: ConceptStage | None, *, lock: ReadLock | None = None
+) -> list[Input]:
     """Everything that was read, with its role, its path as configured and its SHA-256."""
     read = [
         Input(role="log", path=shown_path(file.path), sha256=file.sha256, rows=file.rows) for file in files
     ]
     if loaded.name is not None and loaded.sha256 is not None:
         read.append(Input(role="configuration", path=loaded.name, sha256=loaded.sha256))
+    if lock is not None:
+        read.append(Input(role="lock", path=shown_path(lock.path), sha256=lock.sha256))
     model, concepts = loaded.config.model, loaded.config.concepts
     if stage is None or model is None or concepts is None:
         return read

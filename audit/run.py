@@ -84,6 +84,7 @@ def gather(loaded: Loaded, *, progress: Progress = silent) -> Evidence:
     """Everything but the documents: from the configuration to the evidence."""
     from audit.assemble import Parts, to_evidence
     from audit.associations import associations
+    from audit.lock import read_lock
     from audit.logo import read_logo
     from audit.policy import Results, judge, judge_concepts
     from audit.targets import family, targets
@@ -91,6 +92,7 @@ def gather(loaded: Loaded, *, progress: Progress = silent) -> Evidence:
 
     statistics, policy = loaded.config.statistics, loaded.config.policy
     require_files(loaded)
+    lock = read_lock(loaded)
     logo = read_logo(loaded.config.report.logo, loaded.root)
     counted, spec = count(loaded, keep_scores=loaded.config.log.score is not None, progress=progress)
     aims = targets(policy, counted)
@@ -110,7 +112,9 @@ def gather(loaded: Loaded, *, progress: Progress = silent) -> Evidence:
         *judge(aims, records, counted, policy),
         *judge_concepts(policy, stage, statistics.confidence),
     )
-    parts = Parts(loaded, spec, counted, analysis, records, stage, findings, associations(counted), logo)
+    parts = Parts(
+        loaded, spec, counted, analysis, records, stage, findings, associations(counted), logo, lock
+    )
     evidence = to_evidence(parts)
     progress("reading the policy", 1, 1)
     return evidence

@@ -103,8 +103,8 @@ def from_document(document: Mapping[str, Any], *, where: str) -> Config:
 
 
 def policy_hash(policy: Policy) -> str:
-    """SHA-256 of the policy as read: comments and the order of keys do not count."""
-    stated = policy.model_dump(mode="json", exclude_none=True)
+    """SHA-256 of the policy as read: comments, the order of keys and the name of its lock do not count."""
+    stated = policy.model_dump(mode="json", exclude_none=True, exclude={"lock"})
     return sha256(json.dumps(stated, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 

@@ -144,11 +144,13 @@ class Policy(Table):
 
     ``minimum`` is "nchs" (the precision rule of the NCHS Data Presentation Standards for
     Proportions) or a stated support; ``minimum_support`` serves metrics that are no proportions.
+    ``lock`` is the file of a policy lock, which ``xaudit lock`` writes.
     """
 
     rules: list[Rule] = Field(default=[])
     minimum: Literal["nchs"] | Annotated[int, Field(ge=1)] = "nchs"
     minimum_support: Annotated[int, Field(ge=1)] = 30
+    lock: Text | None = None
 
     @model_validator(mode="after")
     def _unique(self) -> Policy:
