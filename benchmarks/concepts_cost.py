@@ -9,12 +9,12 @@ Processor time of one thread, in one run, so that other work on the machine does
 from __future__ import annotations
 
 import argparse
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,7 @@ def make_images(folder: Path, count: int, rng: np.random.Generator, *, mark: int
         Image.fromarray(pixels).save(folder / f"{number:04d}.png")
 
 
-def lay_out(root: Path, concepts: int) -> ConceptStageSpec:
+def lay_out(root: Path, concepts: int, scored: int) -> ConceptStageSpec:
     """Folders, weights and the specification."""
     rng = np.random.default_rng(0)
     torch.manual_seed(0)
@@ -89,7 +89,7 @@ def lay_out(root: Path, concepts: int) -> ConceptStageSpec:
     for number in range(concepts):
         make_images(root / f"concept{number}", SET, rng, mark=number)
     make_images(root / "random", POOL, rng)
-    make_images(root / "log", SCORED, rng)
+    make_images(root / "log", scored, rng)
     return ConceptStageSpec(
         model=ModelSpec(
             weights=root / "model.safetensors",
@@ -106,7 +106,7 @@ def lay_out(root: Path, concepts: int) -> ConceptStageSpec:
         confidence=0.95,
         resamples=200,
         seed=1,
-        log=LogImages(root / "log", tuple(f"{i:04d}.png" for i in range(SCORED)), ("a",) * SCORED, {}),
+        log=LogImages(root / "log", tuple(f"{i:04d}.png" for i in range(scored)), ("a",) * scored, {}),
     )
 
 
@@ -187,9 +187,15 @@ def memory(rows: int, scored: int, width: int) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
+def peak_memory() -> float:
+    """Peak resident memory of this process in MiB (Linux); getrusage would count the parent's."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 2**10
+
+
 def child(rows: int, scored: int, width: int) -> None:
     """Gram matrices from mapped files (sparse ones: their pages are read and counted all the same)."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    before = peak_memory()
     with tempfile.TemporaryDirectory() as folder:
         maps = [
             np.lib.format.open_memmap(
@@ -200,7 +206,7 @@ def child(rows: int, scored: int, width: int) -> None:
         started = time.process_time()
         grams(maps[0], [maps[1]])
         seconds = time.process_time() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    peak = peak_memory()
     print(
         f"K ({rows} x {rows}) and C ({scored} x {rows}) of {rows + scored} images at d = {width:,}: "
         f"peak memory {peak:,.0f} MiB ({before:,.0f} before), {seconds:.0f} s"
@@ -210,8 +216,9 @@ def child(rows: int, scored: int, width: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Cost of the concept stage.")
     parser.add_argument("--captum-concepts", type=int, default=20)
+    parser.add_argument("--scored", type=int, default=SCORED, help="images of the log")
     parser.add_argument("--captum-sets", type=int, default=20)
-    parser.add_argument("--memory", type=int, nargs=3, default=[1000, 4000, 100_352])
+    parser.add_argument("--memory", type=int, nargs=3, default=[5000, 8, 100_352])
     parser.add_argument("--only", choices=["passes", "captum", "memory"])
     parser.add_argument("--child", type=int, nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -222,33 +229,29 @@ def main() -> None:
     if options.only in (None, "passes", "captum"):
         with tempfile.TemporaryDirectory() as folder, threadpool_limits(limits=1):
             root = Path(folder)
-            full = lay_out(root, 20)
+            full = lay_out(root, 20, options.scored)
             torch.manual_seed(0)
             torch.save(Network().state_dict(), root / "bare.pt")
             stage = {}
             import scipy.stats  # noqa: F401  (its import is no cost of the stage)
 
             for count in (20,) if options.only == "captum" else (5, 20):
-                spec = ConceptStageSpec(
-                    **{
-                        name: getattr(full, name)
-                        for name in full.__dataclass_fields__
-                        if name not in ("concepts",)
-                    },
-                    concepts=full.concepts[:count],
-                )
+                spec = replace(full, concepts=full.concepts[:count])
                 read, passes = bare_passes(root, count)
                 started = time.process_time()
                 run_concepts(spec)
                 stage[count] = time.process_time() - started
                 print(
-                    f"{count} concepts x {SET} images, pool {POOL}, {SCORED} scored, d = 8,192, 300 "
+                    f"{count} concepts x {SET} images, pool {POOL}, {options.scored} scored, d = 8,192, 300 "
                     f"pseudo-concepts: stage {stage[count]:.1f} s, bare passes {passes:.1f} s, reading "
                     f"images {read:.1f} s: {stage[count] / (read + passes):.2f} x reading and passes, "
                     f"{stage[count] / passes:.2f} x passes alone",
                     flush=True,
                 )
             if options.only in (None, "captum"):
+                started = time.process_time()
+                run_concepts(replace(full, pseudo_concepts=20))
+                same = time.process_time() - started
                 of_sets, of_pairs, of_scores = captum_seconds(
                     root, options.captum_concepts, options.captum_sets
                 )
@@ -257,8 +260,9 @@ def main() -> None:
                 whole = of_sets * share + of_pairs * 400 / measured + of_scores
                 scaled = "" if measured == 400 else f" (scaled from {measured} of 400 pairs)"
                 print(
-                    f"Captum's TCAV, 20 concepts x 20 random sets{scaled}: {whole:.0f} s; the stage with 300 "
-                    f"pseudo-concepts: {stage[20]:.1f} s; factor {whole / stage[20]:.1f}",
+                    f"Captum's TCAV, 20 concepts x 20 random sets{scaled}: {whole:.0f} s; the stage with 20 "
+                    f"pseudo-concepts {same:.1f} s, factor {whole / same:.1f}; with 300 {stage[20]:.1f} s, "
+                    f"factor {whole / stage[20]:.1f}",
                     flush=True,
                 )
     if options.only in (None, "memory"):
