@@ -15,7 +15,7 @@ import typer
 if TYPE_CHECKING:
     from audit.config import Loaded
 
-BAD_INPUT, INTERNAL = 2, 4
+BAD_INPUT, INTERNAL, INTERRUPTED = 2, 4, 130
 
 app = typer.Typer(
     name="xaudit",
@@ -262,7 +262,7 @@ def verify_command(folder: Annotated[Path, typer.Argument(help="A report folder.
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Run the command line and exit with its code: 0, 1, 2 (bad input), 3, 4 (internal error)."""
+    """Run the command line and exit with its code: 0, 1, 2 (bad input), 3, 4 (internal), 130."""
     sys.exit(invoke(sys.argv[1:] if arguments is None else arguments))
 
 
@@ -275,12 +275,18 @@ def invoke(arguments: list[str]) -> int:
     try:
         result = app(args=arguments, prog_name="xaudit", standalone_mode=False)
     except KeyboardInterrupt:
-        return _told("interrupted; nothing was written", 130)
+        return _interrupted()
     except BrokenPipeError:
         return 0
     except Exception as error:
         return _failed(error)
+    if result == INTERRUPTED:  # typer turns Ctrl-C within a command into this, without a word
+        return _interrupted()
     return result if isinstance(result, int) else 0
+
+
+def _interrupted() -> int:
+    return _told("interrupted; nothing was written", INTERRUPTED)
 
 
 def _failed(error: Exception) -> int:
@@ -288,7 +294,7 @@ def _failed(error: Exception) -> int:
     if isinstance(error, typer.Exit):
         return int(error.exit_code)
     if isinstance(error, typer.Abort):
-        return _told("interrupted; nothing was written", 130)
+        return _interrupted()
     usage = getattr(error, "format_message", None)
     if usage is not None:  # typer's own usage errors, whichever click they come from
         return _told(f"{_one_line(str(usage())).rstrip('.')}. Type `xaudit --help`.", BAD_INPUT)

@@ -402,6 +402,22 @@ def test_the_command_itself_exits_with_2(tmp_path: Path) -> None:
     )
 
 
+def test_an_interrupt_exits_with_130_and_keeps_the_old_report(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, out = write_work(tmp_path), tmp_path / "out"
+    assert invoke(["run", str(config), "--out", str(out), "--quiet"]) == 1
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("audit.run.write_documents", stopped)
+    assert invoke(["run", str(config), "--out", str(out), "--quiet"]) == 130
+    assert capfd.readouterr().err.splitlines()[-1] == "xaudit: error: interrupted; nothing was written"
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
 def test_an_internal_error_is_short_and_exits_with_4(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -321,3 +321,18 @@ def test_detection_counts_have_the_image_as_cluster(tmp_path: Path) -> None:
     )
     assert evidence.data.clusters == 200
     assert all(item.metric != "fpr" for item in evidence.results.worst_gaps)
+
+
+def test_failed_images_of_a_detection_log_are_gated_by_images(tmp_path: Path) -> None:
+    """5 of 200 images without counts: the share is of images, however many objects they hold."""
+    lines = [(f"i{k}", "" if k < 5 else 30, "" if k < 5 else 1, "" if k < 5 else 2) for k in range(200)]
+    with (tmp_path / "log.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("image", "found", "false", "missed"), *lines])
+    (tmp_path / "audit.toml").write_text(
+        '[log]\npath = "log.csv"\nid = "image"\n'
+        'detection = { tp = "found", fp = "false", fn = "missed" }\n[statistics]\nresamples = 200\n'
+        '[[policy.rules]]\nid = "gone"\nmax_missing_predictions = 0.2\noverall = true\n',
+        encoding="utf-8",
+    )
+    (finding,) = run_audit(tmp_path / "audit.toml").findings
+    assert (finding.value, finding.support, finding.outcome) == (5 / 200, 200, "meets")
