@@ -228,7 +228,7 @@ class Concepts(Table):
     random: Text | None = None
     pseudo_concepts: Annotated[int, Field(ge=19)] = 300
     minimum_images: Annotated[int, Field(ge=2)] = 20
-    cav: Literal["ridge", "logistic", "mean_difference", "pattern"] = "ridge"
+    cav: Literal["mean_difference", "pattern", "ridge", "logistic"] = "mean_difference"
     slices: list[Text] = Field(default=[])
     cache: Text | None = None
     recorded: Text | None = None
