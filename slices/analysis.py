@@ -156,6 +156,7 @@ def analyse(
             level=1 - joint.alpha,
             level_method=joint.method,
             undefined=any(bool(np.any(result.undefined > MOST_UNDEFINED)) for result in results),
+            scarce=any(bool(np.any(result.scarce)) for result in results),
         ),
         family=len(family),
         level=1 - joint.alpha,

@@ -56,6 +56,8 @@ class Results:
         Denominators.
     undefined : array, shape (3, pairs, classes)
         Share of replicates without a value, difference, ratio.
+    scarce : bool array, shape (3, pairs, classes)
+        Where the draws were too few for limits of value, difference, ratio.
     bootstrap, bootstrap_gap : bool array
         Where draws may give the limits.
     p_holm, p_bh : array
@@ -73,6 +75,7 @@ class Results:
     support: Array
     other_support: Array
     undefined: Array
+    scarce: NDArray[np.bool_]
     bootstrap: NDArray[np.bool_]
     bootstrap_gap: NDArray[np.bool_]
     p_holm: Array
@@ -223,6 +226,7 @@ class Estimation:
             support=support[0],
             other_support=support[1],
             undefined=np.zeros((3, *value.value.shape)),
+            scarce=np.zeros((3, *value.value.shape), dtype=np.bool_),
             bootstrap=valid[0] & complement,
             bootstrap_gap=valid[0] & valid[1],
             p_holm=nothing,
@@ -362,19 +366,10 @@ def redrawn(
 
 
 def adjusted(results: Sequence[Results]) -> list[Results]:
-    """P-values adjusted over one family: all slices, comparators, classes and metrics."""
-    if not results:
-        return []
-    p = np.concatenate([result.gap.p_value.ravel() for result in results])
-    holm, bh = adjust(p, "holm"), adjust(p, "fdr_bh")
-    ends = np.cumsum([result.gap.p_value.size for result in results])[:-1]
+    """P-values adjusted over one family a metric: all its slices, comparators and classes."""
     return [
-        replace(
-            result,
-            p_holm=one.reshape(result.gap.p_value.shape),
-            p_bh=other.reshape(result.gap.p_value.shape),
-        )
-        for result, one, other in zip(results, np.split(holm, ends), np.split(bh, ends), strict=True)
+        replace(result, p_holm=adjust(result.gap.p_value, "holm"), p_bh=adjust(result.gap.p_value, "fdr_bh"))
+        for result in results
     ]
 
 
@@ -411,6 +406,7 @@ class _Writable:
     method: list[NDArray[np.int8]]
     p_value: Array
     undefined: Array
+    scarce: NDArray[np.bool_]
 
     @classmethod
     def of(cls, result: Results) -> _Writable:
@@ -422,11 +418,13 @@ class _Writable:
             [part.method.copy() for part in parts],
             result.gap.p_value.copy(),
             result.undefined.copy(),
+            result.scarce.copy(),
         )
 
     def take(self, drawn: Replicated, position: int, place: tuple[int, int]) -> None:
         for quantity in (VALUE, DIFFERENCE, RATIO):
             self.undefined[(quantity, *place)] = drawn.undefined[quantity, position]
+            self.scarce[(quantity, *place)] = drawn.scarce[quantity, position]
             # A ratio of correlations means nothing, in draws too.
             meaningless = quantity == RATIO and self.before.metric.lowest < 0
             if drawn.method[quantity, position] == NONE or meaningless:
@@ -444,4 +442,4 @@ class _Writable:
             Bounds(values[q], self.low[q], self.high[q], self.method[q]) for q in (VALUE, DIFFERENCE, RATIO)
         )
         gap = Gaps(difference, ratio, self.p_value)
-        return replace(before, value=value, gap=gap, undefined=self.undefined)
+        return replace(before, value=value, gap=gap, undefined=self.undefined, scarce=self.scarce)

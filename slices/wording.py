@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from slices.counts import CountedLog
-from slices.selection import BCA, METHODS, NONE
+from slices.resampling import FEWEST_IN_TAIL
+from slices.selection import BCA, METHODS, NONE, PERCENTILE
 
 
 def method_sentences(
@@ -18,6 +19,7 @@ def method_sentences(
     level: float,
     level_method: str,
     undefined: bool,
+    scarce: bool,
 ) -> tuple[str, ...]:
     """Plain sentences: the unit, the draws, the intervals used, the family and its level.
 
@@ -28,6 +30,8 @@ def method_sentences(
         Codes (into ``METHODS``) of the intervals in this report.
     undefined : bool
         Whether an interval was replaced because over 1% of its replicates were undefined.
+    scarce : bool
+        Whether one was replaced because too few draws lay beyond it.
     """
     percent = f"{100 * confidence:g}%"
     sentences = []
@@ -52,7 +56,7 @@ def method_sentences(
         f"Intervals have {percent} confidence, each for itself. Which kind is used depends on the support "
         f"and the number of clusters. Used here: {'; '.join(METHODS[code] for code in codes)}."
     )
-    if BCA in codes:
+    if BCA in codes or PERCENTILE in codes:
         sentences.append(
             f"Bootstrap intervals come from {resamples:,} draws of the confusion counts, which have the "
             "same law as drawing rows (or clusters) from the log."
@@ -62,6 +66,11 @@ def method_sentences(
             "Where a figure was undefined in more than 1% of its replicates, the closed-form interval "
             "for small samples was used instead."
         )
+    if scarce:
+        sentences.append(
+            f"Where fewer than {FEWEST_IN_TAIL} of the {resamples:,} draws lay beyond a bootstrap limit, the "
+            "closed-form interval was used instead."
+        )
     if family:
         sentences.append(
             f"The policy tests {family:,} quantities. Their simultaneous intervals hold together with "
@@ -69,8 +78,14 @@ def method_sentences(
             f"({level_method}); the limits at that level are exact ones."
         )
     sentences.append(
-        "A p-value is that of a difference of zero and agrees with the difference's interval. Adjusted "
-        "p-values (Holm; Benjamini-Hochberg) are over all comparisons of this report. They inform and "
-        "decide nothing."
+        "A p-value is that of a difference of zero and agrees with the difference's interval"
+        + (
+            f" (where fewer than {FEWEST_IN_TAIL} draws lie beyond zero, through the tail of the normal "
+            "distribution, at the bootstrap's standard error)"
+            if BCA in codes or PERCENTILE in codes
+            else ""
+        )
+        + ". P-values are adjusted (Holm; Benjamini-Hochberg) metric by metric: each metric's family is all "
+        "slices and classes compared in it. They inform and decide nothing."
     )
     return tuple(sentences)

@@ -36,7 +36,7 @@ ALL = (
 
 
 def run(log, metrics=tuple(ALL), **options) -> Analysis:
-    return analyse(log, **({"metrics": tuple(metrics), "resamples": 2000, "seed": 5} | options))
+    return analyse(log, **({"metrics": tuple(metrics), "resamples": 4000, "seed": 5} | options))
 
 
 def found(analysis: Analysis, value: str, klass: str | None = None) -> SliceRecord:
@@ -245,7 +245,7 @@ def test_method_sentences_say_unit_draws_and_family():
     tested = (Asked(one_way("group", "a"), None, "recall", "value", None),) * 2
     text = " ".join(run(LOG, tested=tested).method)
     assert "The unit that is resampled is the row" in text
-    assert "2,000 draws" in text
+    assert "4,000 draws" in text
     assert "The policy tests 1 quantit" in text
 
 
@@ -563,3 +563,42 @@ def test_a_baseline_is_compared_on_the_same_rows():
     assert record.baseline[0].difference.low is None
     assert "joint outcomes" in str(record.baseline[0].undefined)
     assert found(run(log, ["recall"]), "a").baseline == ()
+
+
+def test_a_wide_gap_in_a_large_log_stays_certain_among_thousands_of_comparisons():
+    """33,280 rows in 60 groups, 50 points of recall between one of them and the others."""
+    groups = {f"v{k:02d}": (232, 17, 25, 253) for k in range(60)} | {"worst": (370, 30, 560, 700)}
+    log = binary(**groups)
+    assert log.rows == 33_280
+    analysis = run(log, ["recall"])
+    gap = disparity(found(analysis, "worst"), "recall")
+    assert gap.method == "bootstrap, BCa"
+    assert gap.difference.value == pytest.approx(370 / 930 - 232 / 257, abs=1e-9)
+    assert 0 < gap.p_adjusted < 1e-6
+    assert gap.p_bh < 1e-6
+
+
+def test_p_values_are_adjusted_metric_by_metric():
+    from slices.multiplicity import adjust
+
+    analysis = run(LOG)
+    by_metric: dict[str, list] = {}
+    for record in analysis.slices:
+        for gap in record.disparities:
+            by_metric.setdefault(gap.metric, []).append(gap)
+    for gaps in by_metric.values():
+        p = [np.nan if gap.p_value is None else gap.p_value for gap in gaps]
+        for method, field in (("holm", "p_adjusted"), ("fdr_bh", "p_bh")):
+            expected = adjust(p, method)
+            ours = [np.nan if getattr(gap, field) is None else getattr(gap, field) for gap in gaps]
+            np.testing.assert_allclose(ours, expected)
+    assert "each metric's family is all slices and classes compared in it" in " ".join(analysis.method)
+
+
+def test_too_few_draws_mean_the_closed_form_and_a_sentence():
+    analysis = run(LOG, ["recall"], resamples=1000)
+    assert estimate(found(analysis, "a"), "recall").method == "Wilson and Jeffreys, the wider"
+    assert "fewer than 50 of the 1,000 draws lay beyond" in " ".join(analysis.method)
+    enough = run(LOG, ["recall"])
+    assert estimate(found(enough, "a"), "recall").method == "bootstrap, BCa"
+    assert "lay beyond a bootstrap limit" not in " ".join(enough.method)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import bootstrap, ks_2samp
+from scipy.stats import bootstrap, ks_2samp, norm
 
 from slices import resampling
 from slices.metrics import METRICS
@@ -107,9 +107,46 @@ def test_bca_p_value_is_dual_to_the_limits():
     assert min(abs(low), abs(high)) < 2e-3
 
 
-def test_p_value_never_says_more_than_the_draws():
-    replicates = np.sort(np.random.default_rng(1).normal(50, 1, 999))
-    assert resampling.bca_p_value(replicates, 0.0, 0.0, 0.0) == pytest.approx(2 / 1000)
+@pytest.mark.parametrize("distance", [2.9, 3.5, 4.5, 7.0, 12.0, -3.5, -7.0])
+def test_p_values_beyond_the_draws_are_those_of_the_normal_tail(distance):
+    replicates = np.sort(np.random.default_rng(1).normal(0.5, 0.1, 10_000))
+    p = resampling.bca_p_value(replicates, 0.0, 0.0, 0.5 - 0.1 * distance)
+    assert np.sum(replicates < 0.5 - 0.1 * distance) < 50 or distance < 0
+    # On the scale of z: the anchor (the 50th of 10,000) is known to about .04.
+    assert -norm.ppf(p / 2) == pytest.approx(abs(distance), abs=0.12)
+
+
+def test_a_far_difference_passes_thousands_of_comparisons():
+    replicates = np.sort(np.random.default_rng(1).normal(0.5, 0.005, 10_000))
+    p = resampling.bca_p_value(replicates, 0.0, 0.01, 0.0)
+    assert 0 < p < 1e-100
+
+
+@pytest.mark.parametrize("a", [-0.1, 0.0, 0.1, 0.45])
+def test_the_p_value_never_rises_with_the_distance(a):
+    replicates = np.sort(np.round(np.random.default_rng(2).normal(0, 1, 4000), 1))
+    for direction in (-1, 1):
+        found = [
+            resampling.bca_p_value(replicates, 0.05, a, null)
+            for null in direction * np.concatenate([np.linspace(0.5, 4, 141), [6.0, 20.0, 500.0]])
+        ]
+        assert np.all(np.diff(found) <= 1e-12)
+        assert found[-1] > 0
+
+
+def test_with_no_draw_beyond_it_is_below_what_the_draws_can_count():
+    replicates = np.sort(np.random.default_rng(3).standard_t(3, 2000))
+    assert resampling.bca_p_value(replicates, 0.0, 0.0, replicates[0] - 1e-9) <= 2 / 2001
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_duality_holds_where_the_limit_has_just_enough_draws(seed):
+    rng = np.random.default_rng(seed)
+    replicates = np.sort(rng.normal(0.2, 0.1, 2000))
+    low, high = resampling.percentile_limits(replicates, 0.05)
+    for end, outwards in ((low, -1), (high, 1)):
+        assert resampling.bca_p_value(replicates, 0, 0, end + outwards * 0.01) < 0.05
+        assert resampling.bca_p_value(replicates, 0, 0, end - outwards * 0.01) > 0.05
 
 
 # Published percentile intervals (1,000 resamples) of an ECG classifier's test set: Ribeiro et al.
