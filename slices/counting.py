@@ -43,6 +43,7 @@ MISSING_LABEL = "missing label"
 MISSING_PREDICTION = "missing prediction"
 MISSING_CLASS = "missing class"
 MISSING_WEIGHT = "missing weight"
+MISSING_BASELINE = "missing baseline prediction (left out of the comparison with the baseline only)"
 TOO_SMALL = "fewer rows than the minimum"
 
 
@@ -136,6 +137,7 @@ class Counting:
                     )
                     if whole_log[place]
                 ),
+                *self._without_baseline(n),
                 *(e for one in kept if one.slice.order == 1 for e in _excluded(one)),
             ),
             inputs=(),
@@ -206,6 +208,14 @@ class Counting:
         kept.sort(key=lambda entry: entry[:2])
         small.sort(key=lambda entry: entry[:2])
         return [one for *_, one in kept], tuple(exclusion for *_, exclusion in small)
+
+    def _without_baseline(self, n: NDArray[np.int64]) -> list[Exclusion]:
+        """Counted rows that the baseline gave no prediction for."""
+        if self.meaning.pairs is None:
+            return []
+        unpaired = self.meaning.pairs.reshape(len(n), -1).sum(axis=1) == 0
+        rows = int(n[unpaired & (self.meaning.code < self.meaning.layout.counted)].sum())
+        return [Exclusion(MISSING_BASELINE, OVERALL, rows)] if rows else []
 
     def _paired(self, n: NDArray[np.int64]) -> Callable[[Slice], PairedCells] | None:
         """Joint outcomes of model and baseline, for logs that have one."""

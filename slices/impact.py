@@ -7,7 +7,7 @@ unknown categories. Does not: verdicts (the four-fifths rule is a policy's ``rat
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from slices.intervals import koopman
 
 SMALL_SHARE = 0.02
+# Below 1.0% a tenth of a percent is more than a tenth of the rate itself.
+COARSE_BELOW = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +36,11 @@ class ImpactRow:
         highest rate is 0.
     printed : float or None
         The ratio as the rules' examples print it: of rates rounded to a tenth of a percent, to
-        two decimals.
+        two decimals. Where the highest rate is below 1.0% so rounded, of the rates themselves: a tenth
+        of a percent is no rounding error there.
     low, high : float or None
-        Koopman's limits of the ratio; None for the category with the highest rate itself.
+        Koopman's limits of the ratio, from effective numbers where those are given; None for the
+        category with the highest rate itself.
     small : bool
         Below 2% of the data: the auditor may leave it out of the ratios, with a justification.
     """
@@ -74,6 +78,7 @@ def impact_table(
     *,
     unknown: int = 0,
     justification: str | None = None,
+    effective: NDArray[np.float64] | None = None,
     confidence: float = 0.95,
 ) -> ImpactTable:
     """Rates and impact ratios of the categories, in the order given.
@@ -91,6 +96,9 @@ def impact_table(
     justification : str, optional
         If given, categories below 2% of the data take no part in the ratios (their number and
         rate are still shown) and the table carries this text, as section 5-301(d) requires.
+    effective : float64 array, shape (categories,), optional
+        People over the design effect, where several rows stand for one person; the limits rest on
+        these. None: every row is a person of its own.
 
     Raises
     ------
@@ -100,7 +108,8 @@ def impact_table(
     Notes
     -----
     The highest rate is a maximum of noisy rates, taken as it stands, since the rules ask for it; the
-    limits hold for the comparison with that category as if it had been named beforehand.
+    limits hold for the comparison with that category as if it had been named beforehand. They take
+    two categories as independent; a person with rows in both makes them wider than need be.
 
     References
     ----------
@@ -120,12 +129,12 @@ def impact_table(
     best = max(taking_part, key=lambda i: (rate[i], number[i]), default=None)
     if best is not None and selected[best] == 0:
         best = None
+    size = number.astype(np.float64) if effective is None else np.minimum(effective, number)
     rows = tuple(
-        _row(
-            categories[i], i, number, selected, best if i in taking_part else None, bool(small[i]), confidence
-        )
+        _row(categories[i], i, number, selected, size, best if i in taking_part else None, confidence)
         for i in people
     )
+    rows = tuple(replace(row, small=bool(small[i])) for row, i in zip(rows, people, strict=True))
     return ImpactTable(rows, unknown, None if best is None else categories[best], justification, confidence)
 
 
@@ -139,21 +148,29 @@ def _row(
     at: int,
     number: NDArray[np.int64],
     selected: NDArray[np.int64],
+    size: NDArray[np.float64],
     best: int | None,
-    small: bool,
     confidence: float,
 ) -> ImpactRow:
     n, x = int(number[at]), int(selected[at])
-    rate = x / n
+    row = ImpactRow(category, n, x, x / n, None, None, None, None, small=False)
     if best is None:
-        return ImpactRow(category, n, x, rate, None, None, None, None, small)
-    highest = int(selected[best]) / int(number[best])
-    printed = round(_tenth_of_percent(rate) / _tenth_of_percent(highest), 2)
+        return row
     if at == best:
-        return ImpactRow(category, n, x, rate, 1.0, 1.0, None, None, small)
-    low, high = koopman(x, n, selected[best], number[best], 1 - confidence)
-    return ImpactRow(category, n, x, rate, rate / highest, printed, float(low), float(high), small)
+        return replace(row, ratio=1.0, printed=1.0)
+    highest = int(selected[best]) / int(number[best])
+    low, high = koopman(row.rate * size[at], size[at], highest * size[best], size[best], 1 - confidence)
+    return replace(
+        row,
+        ratio=row.rate / highest,
+        printed=_printed(row.rate, highest),
+        low=float(low),
+        high=float(high),
+    )
 
 
-def _tenth_of_percent(rate: float) -> float:
-    return max(round(rate, 3), 0.001) if rate > 0 else 0.0
+def _printed(rate: float, highest: float) -> float:
+    """The ratio to two decimals, of rates in tenths of a percent unless those are too coarse."""
+    if round(highest, 3) < COARSE_BELOW:
+        return round(rate / highest, 2)
+    return round(round(rate, 3) / round(highest, 3), 2)

@@ -39,6 +39,7 @@ class WorstCase:
 
 
 METHOD = "Manski bounds, Imbens-Manski limits from exact ones"
+BETWEEN_CLUSTERS = f"{METHOD}, rows divided by the design effect"
 
 
 def worst_case_value(
@@ -80,7 +81,7 @@ def worst_case_value(
     )
     limits = [_limits(end, quantile, design_effect) for end in ends]
     result = [_rescaled(metric, v) for v in (*values, limits[0][0], limits[1][1])]
-    return WorstCase(result[0], result[1], result[2], result[3], METHOD)
+    return WorstCase(result[0], result[1], result[2], result[3], _method(design_effect))
 
 
 def worst_case_difference(
@@ -109,7 +110,7 @@ def worst_case_difference(
     quantile = imbens_manski_quantile(values[1] - values[0], float(max(errors)), confidence)
     low, _ = _combined(metric, corners[0], quantile, design_effect, ratio=False)
     _, high = _combined(metric, corners[1], quantile, design_effect, ratio=False)
-    return WorstCase(values[0], values[1], low, high, METHOD)
+    return WorstCase(values[0], values[1], low, high, _method(design_effect))
 
 
 def worst_case_ratio(
@@ -138,7 +139,11 @@ def worst_case_ratio(
     quantile = imbens_manski_quantile(width, float(max(errors, default=1.0)), confidence)
     low, _ = _combined(metric, corners[0], quantile, design_effect, ratio=True)
     _, high = _combined(metric, corners[1], quantile, design_effect, ratio=True)
-    return WorstCase(values[0], values[1], low, high, METHOD)
+    return WorstCase(values[0], values[1], low, high, _method(design_effect))
+
+
+def _method(design_effect: float) -> str:
+    return METHOD if design_effect == 1 else BETWEEN_CLUSTERS
 
 
 def imbens_manski_quantile(width: float, error: float, confidence: float) -> float:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from slices.clustering import linearise
 from slices.counts import CountedLog, SliceCounts
 from slices.impact import ImpactTable, impact_table
 from slices.metrics import METRICS, Metric
@@ -56,12 +57,16 @@ class MissingBounds:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Model less baseline in one slice and class."""
+    """Model less baseline in one slice and class.
+
+    ``n``: rows that both predicted; counted rows without a baseline prediction are not among them.
+    """
 
     slice: Slice
     klass: str | None
     metric: str
     difference: PairedDifference
+    n: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +112,11 @@ def missing_bounds(
 ) -> tuple[MissingBounds, ...]:
     """Worst-case bounds of every one-way slice of an attribute that some rows have no value of.
 
-    The rows' design effect is taken as 1: where the log has clusters, the sampling part of the limits
-    is too narrow, the bounds themselves are not.
+    Where the log has clusters, the sampling part of the limits rests on rows over the design effect:
+    the largest one of the slice, of the missing rows, and for the difference of the complement, any
+    of which may be what the figure is made of.
     """
+    chosen = _proportions(metrics, f1=True)
     without = {counts.slice.values[0][0]: counts for counts in counted.slices if _is_missing(counts.slice)}
     found = []
     for counts in counted.slices:
@@ -118,18 +125,26 @@ def missing_bounds(
         gone = without.get(counts.slice.values[0][0])
         if gone is None or gone.inside.sum() == 0:
             continue
-        for klass, inside, outside, missing in _by_class(counted, counts, gone):
-            found += [
-                MissingBounds(
-                    counts.slice,
-                    klass,
-                    metric.name,
-                    int(missing.sum()),
-                    worst_case_value(metric, inside, missing, confidence=confidence),
-                    worst_case_difference(metric, inside, outside, missing, confidence=confidence),
+        worth, worth_missing = (_worth(counted, one, chosen) for one in (counts.slice, gone.slice))
+        for k, (klass, inside, outside, missing) in enumerate(_by_class(counted, counts, gone)):
+            for metric in chosen:
+                # Few degrees of freedom count where the figure is: the missing rows only join it.
+                least = worth_missing[metric.name].effect[0, k]
+                here = worth[metric.name]
+                inner, outer = np.maximum(here.effect[:, k], least) * here.few[:, k]
+                value = worst_case_value(
+                    metric, inside, missing, confidence=confidence, design_effect=float(inner)
                 )
-                for metric in _proportions(metrics, f1=True)
-            ]
+                difference = worst_case_difference(
+                    metric,
+                    inside,
+                    outside,
+                    missing,
+                    confidence=confidence,
+                    design_effect=float(max(inner, outer)),
+                )
+                rows = int(missing.sum())
+                found.append(MissingBounds(counts.slice, klass, metric.name, rows, value, difference))
     return tuple(found)
 
 
@@ -160,7 +175,7 @@ def changes(counted: CountedLog, metrics: Sequence[str], *, confidence: float = 
                         "none",
                         PAIRED_CLUSTERS,
                     )
-                found.append(Change(counts.slice, klass, metric.name, difference))
+                found.append(Change(counts.slice, klass, metric.name, difference, int(joint.sum())))
     return tuple(found)
 
 
@@ -181,7 +196,13 @@ def impact_tables(
         by give no row.
     justification : str, optional
         Why categories below 2% of the data are left out of the ratios; None keeps them in.
+
+    Notes
+    -----
+    Numbers are rows. Where the log has clusters, the limits rest on rows over the design effect of
+    the category's selection rate.
     """
+    selection = METRICS["selection_rate"]
     found = []
     for names in attributes:
         wanted = tuple(sorted(names))
@@ -190,6 +211,7 @@ def impact_tables(
         unknown = [counts for counts in members if any(v is None for _, v in counts.slice.values)]
         if not known:
             continue
+        worth = [_worth(counted, counts.slice, [selection])[selection.name] for counts in known]
         for k, klass in enumerate(counted.space.classes):
             number, selected = (
                 np.array(v, dtype=np.int64)
@@ -201,10 +223,44 @@ def impact_tables(
                 selected,
                 unknown=sum(_people(counted, counts, k)[0] for counts in unknown),
                 justification=justification,
+                effective=number / np.array([(each.effect * each.few)[0, k] for each in worth]),
                 confidence=confidence,
             )
             found.append(AttributeImpact(wanted, klass, table))
     return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Worth:
+    """How many rows tell as much as one independent row; arrays of shape (slice and complement, classes).
+
+    ``effect``: the design effect, never below 1. ``few``: what enlarges it, as Korn and Graubard do for
+    the few degrees of freedom of a variance between clusters, so that normal limits of the rows
+    over both are as wide as Student's.
+    """
+
+    effect: NDArray[np.float64]
+    few: NDArray[np.float64]
+
+
+def _worth(counted: CountedLog, slice_: Slice, metrics: Sequence[Metric]) -> dict[str, _Worth]:
+    """For each metric; all 1 without clusters."""
+    if counted.clusters is None or counted.patterns is None:
+        ones = np.ones((2, len(counted.space.classes)))
+        return {metric.name: _Worth(ones, ones) for metric in metrics}
+    from scipy.special import ndtri, stdtrit
+
+    patterns = counted.patterns(slice_)
+    each = counted.space.confusion(patterns.totals).astype(np.float64)
+    total = np.tensordot(patterns.multiplicity.astype(np.float64), each, axes=1)
+    result = {}
+    for name, errors in linearise(counted.space, patterns, metrics).items():
+        rows, design = METRICS[name].trials(total), errors.design
+        effective = np.clip(design.effective, 1e-9, rows.clip(1e-9))
+        effect = np.where(rows > 0, np.maximum(rows / effective, 1), 1.0)
+        few = (stdtrit(np.maximum(design.degrees, 1), 0.975) / ndtri(0.975)) ** 2
+        result[name] = _Worth(effect, np.where(rows > 0, few, 1.0))
+    return result
 
 
 def _people(counted: CountedLog, counts: SliceCounts, k: int) -> tuple[int, int]:
@@ -236,10 +292,14 @@ def _estimate(record: SliceRecord, metric: str) -> Estimate | None:
 
 
 def _gap(estimates: Sequence[Estimate], confidence: float) -> WorstGap:
-    """From the estimates' values, their effective denominators, and their clusters where there are any."""
+    """From the estimates' values, their effective denominators, and their clusters where there are any.
+
+    No denominator is worth more than its rows, however little its clusters differ.
+    """
     value = np.array([0.0 if e.value is None else e.value for e in estimates])
     support = np.array(
-        [e.support if e.effective is None else e.effective for e in estimates], dtype=np.float64
+        [e.support if e.effective is None else min(e.effective, e.support) for e in estimates],
+        dtype=np.float64,
     )
     support = np.where([e.value is None for e in estimates], 0.0, support)
     clusters = [e.clusters for e in estimates]

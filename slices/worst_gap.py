@@ -18,10 +18,16 @@ from slices.intervals import clopper_pearson, mover_difference, wilson
 
 Floats = NDArray[np.float64]
 
+# Weighted shares that are equal by construction differ by rounding; no two shares of rows come so near.
+TIE = 1e-12
+
 
 @dataclass(frozen=True, slots=True)
 class WorstGap:
     """Largest gap among groups; ``highest`` and ``lowest`` are positions in the arrays given.
+
+    Where all groups are equal the gap is 0 with its limits, no group is the highest or the lowest,
+    and ``undefined`` says so.
 
     ``value`` is the observed maximum less minimum, which exceeds the true gap on average
     (a maximum of noise): the interval allows for that, its lower limit may be 0.
@@ -122,16 +128,13 @@ def _from_limits(
     lower, _ = _pairwise(value, *below(_familywise_quantile(confidence, groups)))
     _, upper = _pairwise(value, *above(float(ndtri((1 + confidence) / 2))))
     np.fill_diagonal(upper, 0.0)
+    low, high = max(0.0, float(lower.max())), float(upper.max())
     highest, lowest = int(value.argmax()), int(value.argmin())
-    return WorstGap(
-        float(value[highest] - value[lowest]),
-        max(0.0, float(lower.max())),
-        float(upper.max()),
-        int(position[highest]),
-        int(position[lowest]),
-        groups,
-        method,
-    )
+    if value[highest] - value[lowest] <= TIE:
+        reason = f"All {groups} groups have the same value: none is the highest or the lowest."
+        return WorstGap(0.0, low, high, None, None, groups, method, reason)
+    gap = float(value[highest] - value[lowest])
+    return WorstGap(gap, low, high, int(position[highest]), int(position[lowest]), groups, method)
 
 
 @cache

@@ -94,6 +94,45 @@ def test_scoring_rate_is_above_not_at_the_median() -> None:
     assert above_median(np.arange(168.0)).sum() == 84
 
 
+def test_rare_selections_have_the_ratio_of_their_own_rates() -> None:
+    """40 and 10 of 100,000: both rates print as 0.0%, their ratio is a quarter all the same."""
+    table = impact_table(names("A", "B", "C"), np.full(3, 100_000), np.array([40, 10, 0]))
+    assert [(row.ratio, row.printed) for row in table.rows] == [(1.0, 1.0), (0.25, 0.25), (0.0, 0.0)]
+
+
+@pytest.mark.parametrize(
+    ("selected", "printed"),
+    # Highest 0.94% prints as 0.9%: unrounded. 0.96% prints as 1.0%, and 0.44% as 0.4%: rounded.
+    [((940, 440), 0.47), ((960, 440), 0.40), ((5000, 40), 0.00), ((5000, 60), 0.02)],
+)
+def test_rounded_rates_from_one_percent_on(selected: tuple[int, int], printed: float) -> None:
+    table = impact_table(names("A", "B"), np.full(2, 100_000), np.array(selected))
+    assert table.rows[1].printed == printed
+    assert table.rows[1].ratio == pytest.approx(selected[1] / selected[0])
+
+
+@given(st.integers(1, 100_000), st.integers(0, 100_000))
+def test_a_printed_ratio_is_near_the_ratio(highest: int, other: int) -> None:
+    """Tenths of a percent move a ratio of rates from 1.0% on by .1 at the most, two decimals by .005."""
+    pair = np.array([max(highest, other), min(highest, other)])
+    row = impact_table(names("A", "B"), np.full(2, 100_000), pair).rows[1]
+    assert row.ratio is not None
+    assert row.printed is not None
+    assert abs(row.printed - row.ratio) <= (0.0051 if pair[0] < 950 else 0.11)
+
+
+def test_limits_from_effective_numbers() -> None:
+    """Half the people's worth: the limits of a table of half the size; rates and ratios stay."""
+    number, selected = np.array([200, 100]), np.array([100, 40])
+    plain, half = (impact_table(names("A", "B"), number, selected, effective=e) for e in (None, number / 2))
+    small = impact_table(names("A", "B"), number // 2, selected // 2)
+    assert half.rows[1].ratio == plain.rows[1].ratio
+    assert (half.rows[1].low, half.rows[1].high) == pytest.approx((small.rows[1].low, small.rows[1].high))
+    assert half.rows[1].number == 100
+    over = impact_table(names("A", "B"), number, selected, effective=number * 9.0)
+    assert over == plain
+
+
 @given(st.lists(st.tuples(st.integers(1, 300), st.integers(0, 300)), min_size=1, max_size=8))
 def test_ratios_are_at_most_one_and_order_changes_nothing(groups: list[tuple[int, int]]) -> None:
     number = np.array([a + b for a, b in groups])

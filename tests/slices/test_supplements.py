@@ -13,9 +13,10 @@ from slices.analysis import analyse
 from slices.counts import CountedLog
 from slices.log import count_log
 from slices.metrics import METRICS
-from slices.missingness import worst_case_difference, worst_case_value
+from slices.missingness import WorstCase, worst_case_difference, worst_case_value
 from slices.paired import paired_difference
 from slices.roles import Attribute, Decision, LogSpec
+from slices.slicing import OVERALL
 from slices.supplements import PAIRED_CLUSTERS, changes, impact_tables, missing_bounds, worst_gaps
 from slices.worst_gap import worst_gap
 
@@ -54,6 +55,23 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> CountedLog:
         attributes=(Attribute("sex", "demographic", "sex"), Attribute("site", "acquisition", "site")),
     )
     return count_log(spec, intersections=2, minimum=1, progress=lambda what, done, total: None)
+
+
+def written(folder: Path, header: list[str], lines: list[tuple[object, ...]], **roles: object) -> CountedLog:
+    """A log of label, prediction and other columns, counted one way by sex."""
+    with (folder / "log.csv").open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(header)
+        writer.writerows(lines)
+    spec = LogSpec(
+        path="log.csv",
+        root=folder,
+        label="label",
+        decision=Decision(prediction="prediction"),
+        attributes=(Attribute("sex", "demographic", "sex"),),
+        **roles,  # type: ignore[arg-type]
+    )
+    return count_log(spec, intersections=1, minimum=1, progress=lambda what, done, total: None)
 
 
 def rows(**wanted: object) -> np.ndarray:
@@ -104,6 +122,82 @@ def test_changes_in_a_log_with_clusters_have_no_limits(log: CountedLog) -> None:
         if change.difference.value is not None:
             assert change.difference.low is None
             assert change.difference.undefined == PAIRED_CLUSTERS
+
+
+@pytest.mark.parametrize("roles", [{"positive": "1"}, {}])
+def test_rows_without_a_baseline_prediction_are_counted(tmp_path: Path, roles: dict[str, str]) -> None:
+    """200 of 600 rows have none; 5 more have no prediction at all, and that is another reason."""
+    lines: list[tuple[object, ...]] = [
+        ("fm"[k % 2], k // 2 % 2, k // 4 % 2, "" if k % 3 == 0 else k // 8 % 2) for k in range(600)
+    ]
+    lines += [("f", 1, "", "")] * 5
+    log = written(tmp_path, ["sex", "label", "prediction", "base"], lines, **roles, baseline=Decision("base"))
+    left_out = [item for item in log.exclusions if "baseline" in item.reason]
+    assert [(item.slice, item.rows) for item in left_out] == [(OVERALL, 200)]
+    assert left_out[0].reason.startswith("missing baseline prediction")
+    assert log.rows_used == 600
+    found = {(c.slice.key, c.klass): c.n for c in changes(log, ("accuracy",))}
+    for klass in log.space.classes:
+        assert found[OVERALL.key, klass] == 400
+        assert found['{"sex": "f"}', klass] == sum(row[0] == "f" and row[3] != "" for row in lines) == 200
+
+
+def test_a_whole_baseline_leaves_nothing_out(log: CountedLog) -> None:
+    assert not [item for item in log.exclusions if "baseline" in item.reason]
+
+
+def images_of_patients(folder: Path, images: int, **roles: object) -> CountedLog:
+    """180 patients in f, 180 in m, 48 of no sex; all images of a patient are alike."""
+    lines: list[tuple[object, ...]] = [
+        (sex, patient * 7 % 3 % 2, int(patient * 5 % 4 > 0), f"{sex}{patient}")
+        for sex, patients in (("f", 180), ("m", 180), ("", 48))
+        for patient in range(patients)
+        for _ in range(images)
+    ]
+    return written(folder, ["sex", "label", "prediction", "patient"], lines, positive="1", **roles)
+
+
+def test_bounds_and_impact_ratios_with_clusters_are_as_wide_as_the_patients_alone(tmp_path: Path) -> None:
+    """Four equal images a patient tell no more than one: limits of the patients, ratios of all rows."""
+    alone = images_of_patients(tmp_path, 1)
+    rows = images_of_patients(tmp_path, 4)
+    clustered = images_of_patients(tmp_path, 4, cluster="patient")
+
+    def width(found: WorstCase) -> float:
+        assert found.low is not None
+        assert found.high is not None
+        return found.high - found.low
+
+    for metrics in (("recall",), ("accuracy",), ("f1",)):
+        few, wrong, right = (missing_bounds(each, metrics) for each in (alone, rows, clustered))
+        assert len(few) == len(right) == 2
+        for a, b, c in zip(few, wrong, right, strict=True):
+            assert c.value.lowest == pytest.approx(a.value.lowest)
+            for part in ("value", "difference"):
+                one, naive, whole = (getattr(x, part) for x in (a, b, c))
+                assert width(naive) < width(one)
+                # Student's t and n - 1 make it a little wider than the patients taken as rows.
+                assert width(one) <= width(whole) * 1.001
+                assert width(whole) <= width(one) * 1.06
+                assert "design effect" in whole.method
+    few_row, wrong_row, right_row = (
+        next(row for row in impact_tables(each, [("sex",)])[0].table.rows if row.low is not None)
+        for each in (alone, rows, clustered)
+    )
+    assert right_row.ratio == wrong_row.ratio == few_row.ratio
+    spans = [row.high - row.low for row in (few_row, wrong_row, right_row)]  # type: ignore[operator]
+    assert spans[1] < 0.7 * spans[0]
+    assert spans[0] <= spans[2] * 1.001 <= spans[0] * 1.06
+
+
+def test_a_gap_is_never_more_certain_than_its_rows(log: CountedLog) -> None:
+    """An effective number beyond the support (clusters that hardly differ) gives no zero width."""
+    records = analyse(log, metrics=("recall",), resamples=200).slices
+    blown = [
+        replace(record, estimates=tuple(replace(e, effective=4.8e33) for e in record.estimates))
+        for record in records
+    ]
+    assert worst_gaps(blown, ("recall",)) == worst_gaps(records, ("recall",))
 
 
 def test_impact_tables_one_way_and_crossed(log: CountedLog) -> None:

@@ -69,6 +69,25 @@ def test_one_group_has_no_gap() -> None:
     assert found.value is None
 
 
+@pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
+def test_equal_groups_have_no_highest_and_no_lowest(share: float) -> None:
+    found = worst_gap(np.array([share, share, share]), np.array([20.0, 50.0, 10.0]))
+    assert (found.highest, found.lowest, found.value, found.low) == (None, None, 0.0, 0.0)
+    assert found.undefined == "All 3 groups have the same value: none is the highest or the lowest."
+    assert found.high is not None
+    assert found.high > 0.1
+
+
+@given(GROUPS)
+def test_the_highest_is_never_the_lowest(groups: list[tuple[int, int]]) -> None:
+    value, support = split(groups)
+    found = worst_gap(value, support)
+    tied = np.ptp(value[support > 0]) == 0
+    assert (found.highest is None, found.lowest is None, found.undefined is not None) == (tied, tied, tied)
+    if not tied:
+        assert found.highest != found.lowest
+
+
 def test_few_clusters_widen() -> None:
     value, support = np.array([0.9, 0.7]), np.array([100.0, 100.0])
     wide = worst_gap(value, support, degrees=np.array([5.0, 5.0]))
