@@ -78,7 +78,7 @@ class ConceptStageSpec:
     log: LogImages | None
     slices: tuple[tuple[tuple[str, str | None], ...], ...] = ()  # slices to score separately
     minimum_images: int = 20
-    cav: Literal["ridge", "logistic", "mean_difference", "pattern"] = "ridge"
+    cav: Literal["ridge", "logistic", "mean_difference", "pattern"] = "mean_difference"
     cache: Path | None = None
     recorded: Path | None = None  # activations and gradients logged elsewhere
 
