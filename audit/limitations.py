@@ -107,13 +107,16 @@ def limitations(
         for item in not_tested
     ]
     if breaking:
-        first = min(breaking, key=lambda item: (item.wrong_labels / item.rows, item.wrong_labels))
+        first = breaking[0]
         where = ", ".join(f"{name} = {value}" for name, value in first.slice.items()) or "all cases"
+        of_class = f" [{first.klass}]" if first.klass is not None else ""
+        labels = "wrong label" if first.wrong_labels == 1 else "wrong labels"
         found.append(
             Limitation(
                 what="The labels are taken as right.",
-                who=f"Every figure; the check that wrong labels undo first is '{first.rule}' ({where}).",
-                size=f"{first.wrong_labels:,} wrong labels among its {first.rows:,} rows, placed in the "
+                who=f"Every figure; the check that the fewest wrong labels undo is '{first.rule}', "
+                f"{first.metric} in {where}{of_class}.",
+                size=f"{first.wrong_labels:,} {labels} among its {first.rows:,} rows, placed in the "
                 f"worst way.",
                 how_known="Computed from the limits that the verdict was read from, for every check of a "
                 "floor or ceiling that is met.",

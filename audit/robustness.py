@@ -101,6 +101,7 @@ def changes(config: Config, counted: CountedLog, results: Results) -> list[Chang
             changed=item.difference.changed,
             method=item.difference.method,
             undefined=item.difference.undefined,
+            n=item.n,
         )
         for item in supplements.changes(counted, metrics, confidence=results.confidence)
     ]
@@ -148,7 +149,8 @@ def breaking_points(
     """For every floor or ceiling that is met: the fewest wrong labels, placed worst, that would undo it.
 
     Read from the limits that the verdict was read from; with clusters or weights there are none,
-    since the counts alone do not carry those intervals.
+    since the counts alone do not carry those intervals. The check that falls first stands first:
+    the fewest labels, and among equals the smallest share of its rows.
     """
     if counted.clusters is not None or counted.slices[0].weighted is not None:
         return []
@@ -172,7 +174,7 @@ def breaking_points(
                     rows=int(counts.sum()),
                 )
             )
-    return found
+    return sorted(found, key=lambda item: (item.wrong_labels, item.wrong_labels / item.rows))
 
 
 def still_met(finding: Judged, counts: NDArray[np.int64], confidence: float) -> Holds:

@@ -295,7 +295,10 @@ class MissingBounds(Part):
 
 
 class Change(Part):
-    """Model less baseline on the same rows of one slice; ``changed``: rows on which the two differ."""
+    """Model less baseline on the same rows of one slice; ``changed``: rows on which the two differ.
+
+    ``n``: rows that both predicted.
+    """
 
     slice: SliceValues
     klass: str | None = Field(alias="class", default=None)
@@ -306,6 +309,7 @@ class Change(Part):
     changed: Finite
     method: str
     undefined: str | None = None
+    n: int | None = None
 
 
 class ImpactRow(Part):

@@ -84,7 +84,12 @@ def test_breaking_points_are_of_met_floors_only(evidence: Evidence) -> None:
     assert {(item.rule, tuple(item.slice.items())) for item in points} == met
     assert met
     assert all(1 <= item.wrong_labels <= item.rows for item in points)
-    assert any("taken as right" in item.what for item in evidence.limitations)
+    (entry,) = (item for item in evidence.limitations if "taken as right" in item.what)
+    fewest = min(points, key=lambda item: (item.wrong_labels, item.wrong_labels / item.rows))
+    assert points[0] == fewest
+    assert f"'{fewest.rule}', {fewest.metric} in" in entry.who
+    assert entry.size.startswith(f"{fewest.wrong_labels:,} wrong label")
+    assert f"among its {fewest.rows:,} rows" in entry.size
 
 
 def met(metric: str, limit: float, low: float, high: float, *, floor: bool = True) -> Judged:
@@ -205,6 +210,21 @@ def test_a_baseline_is_compared_on_the_same_rows(tmp_path: Path) -> None:
     assert worse.change == "worse"
     same = found[(("scanner", "A"),), "recall"]
     assert (same.difference.value, same.change, same.changed) == (0, "no change shown", 0)
+
+
+def test_rows_without_a_baseline_prediction_are_said(tmp_path: Path) -> None:
+    """200 of 600 rows: an exclusion of the whole log, and the rows compared in each change."""
+    config = write_work(
+        tmp_path, configuration=CONFIGURATION.replace('positive = "1"', 'positive = "1"\nbaseline = "other"')
+    )
+    other = ["" if k % 3 == 0 else text for k, text in enumerate(column("prediction"))]
+    assert other.count("") == 200
+    with_columns(tmp_path, other=other)
+    evidence = run_audit(config)
+    (left,) = (item for item in evidence.data.excluded if "baseline" in item.reason)
+    assert (left.slice, left.rows) == ({}, 200)
+    assert {item.n for item in evidence.results.changes if item.slice == {}} == {400}
+    assert evidence.data.rows_used == 600
 
 
 def test_weights_are_counted_as_so_many_rows(tmp_path: Path) -> None:
