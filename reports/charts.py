@@ -10,7 +10,7 @@ from reports.evidence import AttributeData, SliceRecord
 from reports.figures import Panel
 from reports.phrases import Phrases, barriers_of, estimate_of, slice_key, visible
 from reports.rounding import Scale
-from reports.sections import Figure, figure_of
+from reports.sections import MOST_VALUES, Figure, figure_of, shown_values, values_left
 
 MOST_ROWS = 28  # values in one attribute's figure
 
@@ -79,6 +79,9 @@ def attribute_metrics(p: Phrases, records: Sequence[SliceRecord]) -> list[str]:
 def attribute_chart(p: Phrases, attribute: AttributeData) -> AttributeChart | None:
     """One attribute's figure and tables; None where it has no computed slice."""
     every = one_way(p, attribute)
+    if len(attribute.values) > MOST_VALUES:
+        kept = {value.value for value in shown_values(p, attribute)}
+        every = [record for record in every if record.slice[attribute.name] in kept]
     pooled = [r for r in every if r.klass is None]
     records = pooled or every
     if not records:
@@ -102,6 +105,8 @@ def attribute_chart(p: Phrases, attribute: AttributeData) -> AttributeChart | No
             shown=p.count(len(shown)),
             metric=p.metric(metrics[0]),
         )
+    if len(attribute.values) > MOST_VALUES:
+        note = " ".join((note, values_left(p, attribute, MOST_VALUES))).strip()
     panels = tuple(panel(p, shown, metric) for metric in metrics)
     labels = tuple((row_label(p, r, attribute.name), p.t("attribute.cases", n=p.count(r.n))) for r in shown)
     gap_metrics, gaps_left = disparity_metrics(p, records)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reports.crosswalk import answers
@@ -27,16 +28,36 @@ class CrosswalkSource:
     rows: tuple[CrosswalkRow, ...]
 
 
+SECTION = {
+    "data": "data", "method": "method", "policy": "method", "run": "provenance", "subject": "use",
+    "limitations": "limitations", "findings": "findings", "results.overall": "overall",
+    "results.slices": "annex", "results.concepts": "concepts", "results.concept_method": "concepts",
+}  # fmt: skip
+
+
+def named(p: Phrases, fields: Sequence[str]) -> str:
+    """The sections of this document that print these fields of the evidence."""
+    sections = dict.fromkeys(
+        SECTION.get(path) or SECTION[path.split(".")[0]] for path in (field.split("[")[0] for field in fields)
+    )
+    return p.t.listed([p.t("crosswalk.section", name=p.t(f"section.{key}")) for key in sections])
+
+
 def crosswalk(p: Phrases) -> tuple[CrosswalkSource, ...]:
     """The versioned table of clauses; a clause whose fields are empty in this run says so."""
     sources = []
     for framework, answered in answers(p.evidence):
         rows = []
         for item in answered:
-            where = p.t("list.comma").join(item.clause.fields)
+            where = (
+                p.t("crosswalk.where_text", sections=named(p, item.clause.fields))
+                if item.clause.fields
+                else ""
+            )
             if item.lacking:
-                where = p.t("crosswalk.lacking", fields=p.t("list.comma").join(item.lacking))
-            parts = [item.clause.note, visible(item.written or "")]
+                where = p.t("crosswalk.lacking", fields=named(p, item.lacking))
+            written = p.t("crosswalk.written", text=visible(item.written)) if item.written else ""
+            parts = [item.clause.note, written]
             key = "lacking_word" if item.lacking and item.clause.answer != "outside" else item.clause.answer
             rows.append(
                 CrosswalkRow(

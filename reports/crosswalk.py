@@ -162,4 +162,5 @@ def filled(evidence: Evidence, field: str) -> bool:
         return any(len(record.slice) >= least for record in evidence.results.slices)
     if isinstance(value, Part):
         return True
-    return value not in (None, "", "not stated") and value != []
+    # That no row was left out is an answer, not a gap.
+    return path == "data.excluded" or (value not in (None, "", "not stated") and value != [])

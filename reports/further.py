@@ -63,7 +63,17 @@ def worst_gaps(p: Phrases) -> Table:
     """Each attribute's highest value less its lowest, widest first."""
     t = p.t
     rows = []
-    found = sorted(p.evidence.results.worst_gaps, key=lambda g: -(g.value or 0.0))
+    judged = {f.metric for f in p.evidence.findings if f.klass is not None}
+    found = sorted(
+        # A gap of one value to itself says nothing; accuracy by class is one class against the rest.
+        (
+            g
+            for g in p.evidence.results.worst_gaps
+            if (g.highest != g.lowest or g.value is None)
+            and (g.klass is None or g.metric != "accuracy" or g.metric in judged)
+        ),
+        key=lambda g: -(g.value or 0.0),
+    )
     for gap in found:
         name = t("group.joiner").join(
             [visible(gap.attribute), *([t("group.class", name=visible(gap.klass))] if gap.klass else [])]

@@ -64,7 +64,7 @@ def class_charts(p: Phrases) -> tuple[tuple[HeatChart, ...], int]:
         return (), 0
     charts: list[HeatChart] = []
     left = 0
-    for attribute, metric in itertools.product(p.evidence.data.attributes, p.policy_metrics[:2]):
+    for attribute, metric in itertools.product(p.evidence.data.attributes, judged_by_class(p)):
         records = [r for r in one_way(p, attribute) if r.klass is not None]
         found = {(r.klass, r.slice[attribute.name]): r for r in records}
         columns = list(dict.fromkeys(r.slice[attribute.name] for r in records))
@@ -89,6 +89,15 @@ def class_charts(p: Phrases) -> tuple[tuple[HeatChart, ...], int]:
         else:
             charts += made
     return tuple(charts), left
+
+
+def judged_by_class(p: Phrases) -> list[str]:
+    """Up to two metrics that rules judge by class; else recall and precision.
+
+    Accuracy of one class against the rest is high even for a class that the model never names.
+    """
+    judged = {f.metric for f in p.evidence.findings if f.klass is not None}
+    return [metric for metric in p.policy_metrics if metric in judged][:2] or ["recall", "precision"]
 
 
 def place(p: Phrases, name: str, value: str | None) -> tuple[bool, int, str]:

@@ -1,4 +1,4 @@
-"""Overall results: every metric of all cases; where there are classes, a row a class and the pooled figures."""
+"""Overall results: every metric of all cases; with classes, a row a class and the pooled figures."""
 
 from __future__ import annotations
 

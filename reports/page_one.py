@@ -83,6 +83,7 @@ class PageOne:
     outcome: str
     verdict: str
     gloss: str
+    rule_head: str
     rule: str
     more_rules: str
     policy: str
@@ -118,6 +119,16 @@ def facts(p: Phrases, width: float) -> tuple[Fact, ...]:
             clusters=p.count(data.clusters),
             cluster=visible(p.cluster),
         )
+    elif p.records is not None and "id" in data.roles:
+        test = t(
+            "page1.test_set_records_id",
+            path=path,
+            records=p.count(p.records),
+            id=visible(data.roles["id"]),
+            rows=rows,
+        )
+    elif p.records is not None:
+        test = t("page1.test_set_records", path=path, records=p.count(p.records), rows=rows)
     else:
         test = t("page1.test_set_value", path=path, rows=rows)
     if data.threshold is not None:
@@ -225,14 +236,23 @@ def interleaved(found: Sequence[Finding]) -> list[Finding]:
     return sorted(first, key=rank) + sorted(rest, key=rank)
 
 
+def open_checks(p: Phrases) -> list[Finding]:
+    """What could not be decided and has a value: what more cases would decide, then what has too few."""
+    return [
+        finding
+        for outcome in UNDECIDED
+        for finding in interleaved(
+            [f for f in p.evidence.findings if f.outcome == outcome and f.value is not None]
+        )
+    ]
+
+
 def candidates(p: Phrases) -> tuple[str, list[Finding]]:
     """The table's heading, and its rows in the order of their claim to room."""
     fails = interleaved([f for f in p.evidence.findings if f.outcome == "fails"])
-    undecided = interleaved(
-        [f for f in p.evidence.findings if f.outcome in UNDECIDED and f.value is not None]
-    )
+    undecided = open_checks(p)
     if fails:
-        return "fails_and_open" if undecided and len(fails) <= MOST_ROWS // 2 else "fails", fails
+        return "fails_and_open" if undecided and len(fails) < MOST_ROWS else "fails", fails
     if undecided:
         near = ordered([f for f in p.evidence.findings if f.outcome == "meets"])
         few = len(undecided) <= MOST_ROWS // 2 and near
@@ -256,10 +276,7 @@ def row_height(p: Phrases, finding: Finding, width: float) -> float:
 def build_blocks(p: Phrases, budget: float, width: float) -> tuple[str, tuple[Block, ...], list[Finding]]:
     """Rows that fit ``budget`` points, grouped by rule: (heading's key, blocks, findings shown)."""
     heading, found = candidates(p)
-    undecided = interleaved(
-        [f for f in p.evidence.findings if f.outcome in UNDECIDED and f.value is not None]
-    )
-    queue = found + (undecided if heading == "fails_and_open" else [])
+    queue = found + (open_checks(p) if heading == "fails_and_open" else [])
     records = {
         (slice_key(r.slice), r.klass): r for r in [*p.evidence.results.overall, *p.evidence.results.slices]
     }
@@ -280,6 +297,8 @@ def build_blocks(p: Phrases, budget: float, width: float) -> tuple[str, tuple[Bl
         left -= cost
         heads.add(block_key(finding))
         kept.append(finding)
+    if heading == "fails_and_open" and all(finding.outcome == "fails" for finding in kept):
+        heading = "fails"
     blocks = []
     for key in dict.fromkeys(block_key(finding) for finding in kept):
         rows = [f for f in kept if block_key(f) == key]
@@ -375,7 +394,9 @@ def unshown(p: Phrases) -> list[str]:
     if p.cluster is not None:
         facts.append(t("unshown_fact.clusters", cluster=visible(p.cluster)))
     else:
-        facts.append(t("unshown_fact.no_clusters"))
+        facts.append(
+            t("unshown_fact.no_clusters" if p.records is None else "unshown_fact.no_clusters_records")
+        )
     left_out = [x for x in e.data.excluded if not x.slice and x.rows]
     if left_out:
         reasons = [t("unshown_fact.reason", rows=p.count(x.rows), reason=visible(x.reason)) for x in left_out]
@@ -399,6 +420,22 @@ def predates(p: Phrases) -> str:
             who=visible(lock.get("signed_by", p.t("document.not_stated"))),
         )
     return p.t("verdict.not_fixed")
+
+
+def broken_rules(p: Phrases) -> list[str]:
+    """Each rule that fails, with its worst group."""
+    worst: dict[str, Finding] = {}
+    for finding in interleaved([f for f in p.evidence.findings if f.outcome == "fails"]):
+        worst.setdefault(finding.rule, finding)
+    return [
+        p.t(
+            "verdict.broken_rule",
+            rule=p.rule_heading(finding),
+            group=p.finding_group(finding),
+            value=p.finding_value(finding),
+        )
+        for finding in worst.values()
+    ]
 
 
 def leading_rule(p: Phrases) -> str:
@@ -426,7 +463,10 @@ def build(p: Phrases) -> PageOne:
     e, t = p.evidence, p.t
     width = COLUMN[e.report.paper]
     verdict = e.verdict
-    rule = shorten(leading_rule(p), width - 60, 2, 9.5)
+    broken = broken_rules(p)
+    several = len(broken) > 1
+    text = t("verdict.broken_joiner").join(broken) if several else leading_rule(p)
+    rule = shorten(text, width - 60, 2, 9.5)
     facts_ = facts(p, width)
     tallies = tuple(
         Tally(key, p.count(getattr(verdict, key)), p.word(key), t(f"outcome.gloss.{key}")) for key in OUTCOMES
@@ -442,7 +482,7 @@ def build(p: Phrases) -> PageOne:
     hidden = len(every) - len(kept)
     if hidden:
         kept.append(t("page1.unshown_more", count=hidden))
-    others = len(e.policy.rules) - 1
+    others = 0 if several else len(e.policy.rules) - 1
     more_rules = t("verdict.more", count=others) if others > 0 else ""
     # Heights of everything but the table, in the order of the page (print.css).
     taken = 10.5 + 33.5  # kicker, title
@@ -474,6 +514,7 @@ def build(p: Phrases) -> PageOne:
         outcome=verdict.outcome,
         verdict=t(f"verdict.{verdict.outcome}"),
         gloss=page_gloss(p),
+        rule_head=t("verdict.broken" if several else "verdict.rule"),
         rule=rule,
         more_rules=more_rules,
         policy=t("verdict.policy", hash=hashed(e.policy.sha256))

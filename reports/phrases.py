@@ -79,6 +79,14 @@ class Phrases:
         return self.evidence.data.cluster if self.evidence.data.clusters is not None else None
 
     @cached_property
+    def records(self) -> int | None:
+        """Records of a log with a row a record and class; None where every row is a case of its own."""
+        data = self.evidence.data
+        pooled = next((r for r in self.evidence.results.overall if r.klass is None), None)
+        several = data.task == "multilabel" and pooled is not None and pooled.n < data.rows_used
+        return pooled.n if several and pooled is not None else None
+
+    @cached_property
     def positive(self) -> str:
         """How the positive class is called in a sentence."""
         positive = self.evidence.data.positive

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from reports.canvas import Point
-from reports.evidence import Estimate, Finding, SliceRecord
+from reports.evidence import AttributeData, AttributeValue, Estimate, Finding, SliceRecord
 from reports.page_one import ordered
 from reports.palette import OUTCOMES
 from reports.phrases import Phrases, estimate_of, slice_key, visible
@@ -18,6 +18,7 @@ CARD = (
 )  # fmt: skip
 MOST_ANNEX_ROWS = 2000
 MOST_ANNEX_METRICS = 5
+MOST_VALUES = 200  # of one attribute
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ class DataSection:
 
     sentences: tuple[str, ...]
     groups: tuple[Group, ...]
+    left: tuple[str, ...]
+    rows_head: str
     show_clusters: bool
     show_positives: bool
     missing: tuple[tuple[str, float, str], ...]
@@ -162,31 +165,39 @@ def data_section(p: Phrases) -> DataSection:
     data, t = p.evidence.data, p.t
     sentences = [t("data.intro", rows=p.count(data.rows), used=p.count(data.rows_used))]
     classes = p.count(len(data.classes))
-    sentences.append(t(f"data.task.{data.task}", positive=visible(data.positive or ""), classes=classes))
+    if p.records is not None:
+        sentences.append(t("data.task.records", records=p.count(p.records), classes=classes))
+    else:
+        sentences.append(t(f"data.task.{data.task}", positive=visible(data.positive or ""), classes=classes))
     if p.cluster is not None and data.clusters is not None:
         sentences.append(t("data.clusters", clusters=p.count(data.clusters), cluster=visible(p.cluster)))
     else:
-        sentences.append(t("data.no_clusters"))
+        sentences.append(t("data.no_clusters" if p.records is None else "data.no_clusters_records"))
     records: dict[str, SliceRecord] = {}
     for record in p.evidence.results.slices:
         if len(record.slice) == 1:
             records.setdefault(slice_key(record.slice), record)
     binary = not p.several_classes
-    groups = []
+    groups, left = [], []
     for attribute in data.attributes:
         # The missing value is a group of its own, and stands last.
-        values = sorted(attribute.values, key=lambda v: v.value is None)
+        values = sorted(shown_values(p, attribute), key=lambda v: v.value is None)
+        if len(values) < len(attribute.values):
+            left.append(values_left(p, attribute, len(values)))
         for i, value in enumerate(values):
             found = records.get(slice_key({attribute.name: value.value}))
             counts = found.counts if found is not None and binary else None
+            rows, total = value.n, data.rows
+            if p.records is not None and found is not None and found.klass is None:
+                rows, total = found.n, p.records
             groups.append(
                 Group(
                     attribute=visible(attribute.name),
                     first=i == 0,
                     span=len(values),
                     value=p.value(value.value),
-                    rows=p.count(value.n),
-                    share=p.share(value.n, data.rows),
+                    rows=p.count(rows),
+                    share=p.share(rows, total),
                     clusters=p.count(found.clusters)
                     if found and found.clusters is not None
                     else t("number.none"),
@@ -198,6 +209,8 @@ def data_section(p: Phrases) -> DataSection:
     return DataSection(
         sentences=tuple(sentences),
         groups=tuple(groups),
+        left=tuple(left),
+        rows_head=t("data.rows" if p.records is None else "data.records"),
         show_clusters=p.cluster is not None,
         show_positives=binary,
         missing=tuple(
@@ -216,6 +229,33 @@ def data_section(p: Phrases) -> DataSection:
     )
 
 
+def shown_values(p: Phrases, attribute: AttributeData) -> list[AttributeValue]:
+    """The values that are printed, in their order: at most 200, those that a rule tests, then the largest."""
+    if len(attribute.values) <= MOST_VALUES:
+        return list(attribute.values)
+    rank = {outcome: i for i, outcome in enumerate(OUTCOMES)}
+    tested = {
+        key: min(rank[finding.outcome] for finding in found) for (key, _), found in p.checks.items() if found
+    }
+
+    def claim(value: AttributeValue) -> tuple[int, int, str]:
+        gravest = tested.get(slice_key({attribute.name: value.value}), len(OUTCOMES))
+        return gravest, -value.n, value.value or ""
+
+    kept = {value.value for value in sorted(attribute.values, key=claim)[:MOST_VALUES]}
+    return [value for value in attribute.values if value.value in kept]
+
+
+def values_left(p: Phrases, attribute: AttributeData, shown: int) -> str:
+    return p.t(
+        "data.values_left",
+        attribute=visible(attribute.name),
+        n=p.count(len(attribute.values)),
+        shown=p.count(shown),
+        left=p.count(len(attribute.values) - shown),
+    )
+
+
 def figure_of(p: Phrases, record: SliceRecord, metric: str) -> Figure:
     """A slice's metric as printed; digits keep it on its side of the limit that judges it."""
     estimate = estimate_of(record, metric)
@@ -229,7 +269,8 @@ def figure_of(p: Phrases, record: SliceRecord, metric: str) -> Figure:
     return Figure(
         value=p.number(estimate.value, scale, walls),
         interval=p.interval(estimate.low, estimate.high, scale, walls),
-        support=p.count(estimate.support),
+        # The denominator of a mean over classes is the number of classes, which is not what n says.
+        support=p.count(record.n if metric.startswith("macro_") else estimate.support),
         outcome=outcome,
         word=word,
         undefined=visible(estimate.undefined or ""),

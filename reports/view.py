@@ -52,6 +52,7 @@ class Report:
     level: str
     page1: PageOne
     card: tuple[sections.CardPart, ...]
+    left_out: str
     data: sections.DataSection
     minimum: str
     rules: tuple[tuple[str, str], ...]
@@ -83,6 +84,10 @@ def build(evidence: Evidence, catalogue: Catalogue, *, evidence_sha256: str, pap
     p = Phrases(evidence, catalogue)
     t, run = catalogue, evidence.run
     name, version = visible(evidence.subject.name), visible(evidence.subject.version)
+    parts = sections.card(p)
+    stated = tuple(part for part in parts if part.text)
+    unsaid = [part.title for part in parts if not part.text]
+    left_out = t("document.left_out", parts=t.listed(unsaid)) if unsaid else ""
     heats, heats_left = grids.heat_charts(p)
     by_class, class_left = grids.class_charts(p)
     settings = t(
@@ -104,9 +109,10 @@ def build(evidence: Evidence, catalogue: Catalogue, *, evidence_sha256: str, pap
         cluster=visible(p.cluster or ""),
         level=p.level(run.confidence),
         page1=build_page_one(p),
-        card=sections.card(p),
+        card=stated,
+        left_out=left_out,
         data=sections.data_section(p),
-        minimum=visible(evidence.policy.minimum) or t("method.minimum_default"),
+        minimum=visible(evidence.policy.minimum).rstrip(". ") or t("method.minimum_default"),
         rules=tuple((visible(rule.id), visible(rule.sentence)) for rule in evidence.policy.rules),
         meanings=overall.meanings(p),
         settings=settings,
