@@ -21,11 +21,13 @@ from slices.records import (
     SliceRecord,
 )
 from slices.replication import DIFFERENCE, VALUE
-from slices.selection import METHODS, NONE, Bounds, Design
+from slices.selection import METHODS, NONE, Bounds
 
 Array = NDArray[np.float64]
 
 NO_INTERVAL = "no interval holds for it here: a margin of fewer than 10 rows, or a value at -1 or 1"
+
+WEIGHTLESS = "weights sum to 0"
 
 NO_JOINT_CLUSTERS = "the patients' joint outcomes of both models are not kept: no interval"
 
@@ -121,22 +123,22 @@ def number(value: float | np.floating) -> float | None:
 
 def _estimate(result: Results, index: int, k: int) -> Estimate:
     method = _method(result, result.value, VALUE, (index, k))
-    return _described(result, result.value, result.support, result.design, (index, k), method)
+    return _described(result, 0, (index, k), method)
 
 
 def _comparator(result: Results, row: int, k: int) -> Estimate:
     method = METHODS[result.other.method[row, k]]
-    return _described(result, result.other, result.other_support, result.other_design, (row, k), method)
+    return _described(result, 1, (row, k), method)
 
 
-def _described(
-    result: Results, bounds: Bounds, support: Array, design: Design | None, at: tuple[int, int], method: str
-) -> Estimate:
-    found = limits(bounds, at)
-    rows = round(float(support[at]))
+def _described(result: Results, side: int, at: tuple[int, int], method: str) -> Estimate:
+    """The estimate of one side: 0 the slice, 1 its comparator."""
+    found = limits((result.value, result.other)[side], at)
+    rows = round(float((result.support, result.other_support)[side][at]))
+    design = (result.design, result.other_design)[side]
     reason = None
     if found.value is None:
-        reason = result.metric.undefined
+        reason = _undefined(result, side, at)
     elif found.low is None:
         reason = NO_INTERVAL
     effective = None if design is None else number(design.effective[at])
@@ -150,7 +152,7 @@ def _described(
         undefined=reason,
         effective=effective,
         design_effect=rows / effective if effective else None,
-        clusters=None if design is None else int(design.clusters[at]),
+        clusters=None if design is None or design.clusters is None else int(design.clusters[at]),
     )
 
 
@@ -159,8 +161,8 @@ def _disparity(result: Results, row: int, k: int, pair: Pair) -> Disparity:
     difference = limits(result.gap.difference, at)
     reason = None
     if difference.value is None:
-        where = "the slice" if not result.support[at] else "the comparator"
-        reason = f"{where}: {result.metric.undefined}"
+        side = 1 if np.isfinite(result.value.value[at]) else 0
+        reason = f"{('the slice', 'the comparator')[side]}: {_undefined(result, side, at)}"
     elif difference.low is None:
         reason = NO_INTERVAL
     return Disparity(
@@ -176,6 +178,13 @@ def _disparity(result: Results, row: int, k: int, pair: Pair) -> Disparity:
         detectable_gap=number(result.detectable[at]),
         comparator=_comparator(result, row, k),
     )
+
+
+def _undefined(result: Results, side: int, at: tuple[int, int]) -> str:
+    """Why one side has no value."""
+    if result.weightless is not None and result.weightless[(side, *at)]:
+        return WEIGHTLESS
+    return result.metric.undefined
 
 
 def _method(result: Results, bounds: Bounds, figure: int, at: tuple[int, int]) -> str:

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slices.counts import ClusterPatterns, OutcomeSpace
-from slices.degrees import FEWEST
+from slices.degrees import matched_degrees
 from slices.metrics import METRICS, Metric, PooledMetric, gradient
-from slices.selection import Design
+from slices.selection import NO_VARIANCE, Design, Unit
 
 Array = NDArray[np.float64]
 
@@ -44,7 +44,10 @@ def with_parts(metrics: Sequence[Metric]) -> tuple[Metric, ...]:
 
 
 def linearise(
-    space: OutcomeSpace, patterns: ClusterPatterns, metrics: Sequence[Metric | PooledMetric]
+    space: OutcomeSpace,
+    patterns: ClusterPatterns,
+    metrics: Sequence[Metric | PooledMetric],
+    unit: Unit = "cluster",
 ) -> dict[str, Errors]:
     """Standard errors of one slice and its comparator between clusters.
 
@@ -53,6 +56,8 @@ def linearise(
     space : OutcomeSpace
     patterns : ClusterPatterns
     metrics : sequence of Metric or PooledMetric
+    unit : str
+        What the patterns are of.
 
     References
     ----------
@@ -86,25 +91,30 @@ def linearise(
         correction = np.where(clusters > 1, clusters / np.maximum(clusters - 1, 1), np.nan)
         squares = np.tensordot(times, influence**2, axes=1)
         error = np.sqrt(squares * correction)
+        still = only_rounding(error, rows.sum(-1)[:, None])
+        error = np.where(still, 0.0, error)
         cross = np.tensordot(times, influence[:, 0] * influence[:, 1], axes=1)
         scale = np.sqrt(squares[0] * squares[1])
-        correlation = np.where(scale > 0, cross / np.where(scale > 0, scale, 1), 0.0)
+        moving = ~still.any(axis=0) & (scale > 0)
+        correlation = np.where(moving, cross / np.where(moving, scale, 1), 0.0)
         with np.errstate(divide="ignore", invalid="ignore"):
             effective = trials * simple / error**2
-        # At 0 and 1 nothing varies between clusters: each is worth one row, as its limits have it.
+        # Where nothing varies between clusters (at 0 and 1, or all of one share) each is worth one row,
+        # as its limits have it.
         effective = np.where(np.isfinite(effective), effective, clusters)
-        fourth = np.tensordot(times, influence**4, axes=1)
-        design = Design(error, clusters, effective, size.max(axis=0), degrees(squares, fourth, clusters))
+        degrees = matched_degrees(influence, times, clusters)
+        design = Design(error, clusters, effective, size.max(axis=0), degrees, unit)
         result[metric.name] = Errors(design, correlation)
     return result
 
 
-def degrees(second: Array, fourth: Array, clusters: Array) -> Array:
-    """Satterthwaite's degrees of freedom, as ``slices.degrees`` has them, for arrays of moments."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        matched = 2 / np.maximum(fourth / second**2 - 1 / clusters, 1e-12)
-    bounded = np.clip(np.nan_to_num(matched), FEWEST, None)
-    return np.asarray(np.minimum(bounded, np.maximum(clusters - 1, 1)))
+def only_rounding(error: Array, rows: Array) -> NDArray[np.bool_]:
+    """Where a standard error is what rounding left of 0: far below any that ``rows`` rows can have.
+
+    Units of one and the same share have influences of 0, but for the last digit. A real error is at
+    least of the order 1 / rows.
+    """
+    return np.asarray(np.nan_to_num(error) <= NO_VARIANCE / np.sqrt(np.maximum(rows, 1.0)))
 
 
 def gather(
@@ -119,8 +129,12 @@ def gather(
         stacked = {
             field.name: np.stack([getattr(design, field.name) for design in designs])
             for field in fields(Design)
+            if field.name != "unit"
         }
-        sides = [Design(**{key: value[:, side] for key, value in stacked.items()}) for side in (0, 1)]
+        unit = designs[0].unit
+        sides = [
+            Design(**{key: value[:, side] for key, value in stacked.items()}, unit=unit) for side in (0, 1)
+        ]
         first[name], second[name] = sides
         correlation[name] = np.stack([row[name].correlation for row in rows])
     return first, second, correlation

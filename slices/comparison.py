@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slices.counts import ClusterPatterns, CountedLog, SliceCounts
+from slices.errors import LogError
 from slices.records import Tested
 from slices.slicing import Slice
 
@@ -77,11 +78,23 @@ def weighted_sides(counted: CountedLog, pair: Pair) -> tuple[Array, Array] | Non
 
 
 def mean_weight(counted: CountedLog) -> float:
-    """Mean weight of the counted rows; 1 where rows have none."""
+    """Mean weight of the counted rows; 1 where rows have none.
+
+    Raises
+    ------
+    LogError
+        No row has a weight above 0.
+    """
     whole = counted.slices[0]
     if whole.weighted is None:
         return 1.0
-    return float(whole.weighted.inside.sum()) / max(int(whole.inside.sum()), 1) or 1.0
+    total, rows = float(whole.weighted.inside.sum()), int(whole.inside.sum())
+    if rows and total <= 0:
+        raise LogError(
+            f"The weights of all {rows:,} counted rows sum to 0; give at least one row a weight above 0, "
+            "or leave the weight column out."
+        )
+    return total / max(rows, 1)
 
 
 def comparator(slices: Sequence[SliceCounts], pair: Pair) -> NDArray[np.int64]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 FEWEST = 4.0
 
@@ -44,13 +44,29 @@ def satterthwaite_degrees(
     14.4
     """
     times = np.ones(influence.size) if multiplicity is None else np.asarray(multiplicity, dtype=np.float64)
-    number = float(times.sum())
-    most = max(number - 1, 1.0)
-    second = float(times @ influence**2)
-    if second <= 0:
-        return most
+    return float(matched_degrees(influence, times, times.sum()))
+
+
+def matched_degrees(
+    influence: NDArray[np.float64], times: NDArray[np.float64], number: ArrayLike
+) -> NDArray[np.float64]:
+    """`satterthwaite_degrees` of many estimates at once.
+
+    Parameters
+    ----------
+    influence : float64 array, shape (patterns, ...)
+        0 for clusters that do not contribute.
+    times : float64 array, shape (patterns,)
+        Clusters with that influence.
+    number : array_like, shape (...)
+        Clusters that contribute.
+    """
+    clusters = np.maximum(np.asarray(number, dtype=np.float64), 1.0)
+    most = np.maximum(clusters - 1, 1.0)
+    second = np.tensordot(times, influence**2, axes=1)
     # Divided before squared: influences of large logs are tiny, their fourth powers vanish.
-    scaled = influence / np.sqrt(second)
-    excess = float(times @ scaled**4) - 1 / number
-    wanted = most if excess <= 2 / most else 2 / excess
-    return float(min(most, max(min(FEWEST, most), wanted)))
+    scaled = influence / np.sqrt(np.where(second > 0, second, 1.0))
+    excess = np.tensordot(times, scaled**4, axes=1) - 1 / clusters
+    alike = (excess <= 2 / most) | (second <= 0)
+    wanted = np.where(alike, most, 2 / np.where(alike, 1.0, excess))
+    return np.asarray(np.clip(wanted, np.minimum(FEWEST, most), most))

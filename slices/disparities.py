@@ -27,7 +27,7 @@ from slices.intervals import (
 )
 from slices.metrics import Metric, PooledMetric
 from slices.power import POWER
-from slices.selection import MOVER, NONE, SCORE, Bounds, Design, bounds
+from slices.selection import MOVER, MOVER_SCORE, NONE, SCORE, Bounds, Design, bounds
 
 Array = NDArray[np.float64]
 
@@ -50,6 +50,7 @@ def gaps(
     designs: tuple[dict[str, Design], dict[str, Design]] | None = None,
     correlation: Array | float = 0.0,
     exact: bool = False,
+    tested: bool = True,
 ) -> Gaps:
     """Compare slices with their comparators.
 
@@ -64,7 +65,9 @@ def gaps(
     correlation : array or float
         Of the two estimates.
     exact : bool
-        MOVER from limits that are never below nominal (simultaneous inference); no p-value.
+        MOVER from limits that are never below nominal, for simultaneous inference.
+    tested : bool
+        Whether the p-values are wanted.
     """
     value, other = metric.of(counts), metric.of(others)
     level = np.broadcast_to(np.asarray(alpha, dtype=np.float64), value.shape)
@@ -78,7 +81,7 @@ def gaps(
             bounds(metric, others, level, designs=second, exact=exact),
         )
 
-    return gaps_by_mover(metric, sides, level, correlation=correlation, exact=exact)
+    return gaps_by_mover(metric, sides, level, correlation=correlation, tested=tested)
 
 
 def gaps_by_mover(
@@ -87,7 +90,7 @@ def gaps_by_mover(
     alpha: Array,
     *,
     correlation: Array | float = 0.0,
-    exact: bool = False,
+    tested: bool = True,
 ) -> Gaps:
     """Compare two sides through their own limits.
 
@@ -99,8 +102,8 @@ def gaps_by_mover(
     alpha : array
     correlation : array or float
         Of the two estimates.
-    exact : bool
-        No p-value: the limits serve simultaneous inference.
+    tested : bool
+        Whether the p-values are wanted (simultaneous inference has none).
     """
     a, b = sides(alpha)
     difference = a.value - b.value
@@ -116,13 +119,28 @@ def gaps_by_mover(
     bounded = np.isfinite(low) & np.isfinite(high)
     low_ratio, high_ratio = mover_ratio(a.value, a.low, a.high, b.value, b.low, b.high, rho)
     p_value = np.full(difference.shape, np.nan)
-    if not exact and np.any(bounded):
+    if tested and np.any(bounded):
         p_value = np.where(bounded, dual_p_value(limits, difference.shape), np.nan)
     return Gaps(
         Bounds(difference, low, high, _codes(bounded, MOVER)),
         _ratio_bounds(_ratio(metric, a.value, b.value), low_ratio, high_ratio, MOVER),
         p_value,
     )
+
+
+def hull(outer: Bounds, inner: Bounds) -> Bounds:
+    """Limits that hold those of both kinds; what only one kind bounds (an upper limit of a ratio) is open.
+
+    Parameters
+    ----------
+    outer, inner : Bounds
+        The same values, with limits made in two ways: by MOVER, pointwise.
+    """
+    both = (outer.method != NONE) & (inner.method != NONE)
+    low = np.where(both, np.minimum(outer.low, inner.low), np.nan)
+    high = np.where(both, np.maximum(outer.high, inner.high), np.nan)
+    method = np.where(inner.method == SCORE, MOVER_SCORE, outer.method)
+    return Bounds(outer.value, low, high, np.where(both, method, NONE).astype(np.int8))
 
 
 def _ratio(metric: Metric | PooledMetric, value: Array, other: Array) -> Array:

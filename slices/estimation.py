@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from slices.clustering import Errors, gather, linearise, with_parts
 from slices.comparison import Pair, both_sides, comparator, joint_patterns, mean_weight, weighted_sides
 from slices.counts import CountedLog
-from slices.disparities import Gaps, detectable_gaps, gaps, gaps_by_mover
+from slices.disparities import Gaps, detectable_gaps, gaps, gaps_by_mover, hull
 from slices.metrics import METRICS, POOLED, Metric, PooledMetric
 from slices.multiplicity import adjust
 from slices.pooling import pooled_bootstrap_valid, pooled_bounds
@@ -30,7 +30,7 @@ from slices.replication import (
     Replicated,
     replicate,
 )
-from slices.selection import NONE, Bounds, Design, bootstrap_valid, bounds, linearised_error
+from slices.selection import NONE, Bounds, Design, Unit, bootstrap_valid, bounds, linearised_error
 from slices.weighting import linearise_rows
 
 Array = NDArray[np.float64]
@@ -66,6 +66,8 @@ class Results:
         Smallest gap that the log could have shown.
     design, other_design : Design, optional
         Where rows are not the unit.
+    weightless : bool array, shape (2, pairs, classes), optional
+        Where only weights of 0 leave slice or comparator without a value.
     """
 
     metric: Metric | PooledMetric
@@ -83,6 +85,7 @@ class Results:
     detectable: Array
     design: Design | None = None
     other_design: Design | None = None
+    weightless: NDArray[np.bool_] | None = None
 
     @property
     def pooled(self) -> bool:
@@ -142,6 +145,7 @@ class Estimation:
         by_class: list[dict[str, Errors]] = []
         over: list[dict[str, Errors]] = []
         sums: list[NDArray[np.float64]] = []
+        unit: Unit = "cluster" if counted.clusters is not None else "image"
         for number, pair in enumerate(pairs):
             weights = weighted_sides(counted, pair)
             if weights is not None:
@@ -152,8 +156,8 @@ class Estimation:
                     patterns = replace(
                         patterns, totals=patterns.totals.astype(np.float64) / mean_weight(counted)
                     )
-                by_class.append(linearise(counted.space, patterns, parts))
-                over.append(linearise(counted.space, patterns, pooled))
+                by_class.append(linearise(counted.space, patterns, parts, unit))
+                over.append(linearise(counted.space, patterns, pooled, unit))
             elif weights is not None:
                 here = counted.slices[pair.index].inside
                 table = np.stack([here, comparator(counted.slices, pair)])
@@ -186,11 +190,19 @@ class Estimation:
         return replace(found, metric=replace(metric, undefined=UNKNOWN_NEGATIVES))
 
     def exact(self, name: str, pooled: bool, quantity: Quantity, places: Places, alpha: float) -> Bounds:
-        """Limits that are never below nominal, of one quantity at some places."""
+        """Limits for simultaneous inference, of one quantity at some places.
+
+        Values have limits that are never below nominal; gaps those made from them (MOVER), which need
+        not be wider than the pointwise kind of the same level: the hull of both.
+        """
         if quantity == "value":
             return self._bounds(name, pooled, places, alpha, side=0, exact=True)
-        gap = self._gaps(name, pooled, places, alpha, exact=True)
-        return gap.difference if quantity == "difference" else gap.ratio
+        made = [
+            self._gaps(name, pooled, places, alpha, exact=True),
+            self._gaps(name, pooled, places, alpha, tested=False),
+        ]
+        outer, inner = (gap.difference if quantity == "difference" else gap.ratio for gap in made)
+        return hull(outer, inner)
 
     def _closed_form(self, name: str, pooled: bool, places: Places, alpha: float) -> Results:
         value = self._bounds(name, pooled, places, alpha, side=0)
@@ -218,8 +230,10 @@ class Estimation:
         # A slice's own limits come from its draws with the complement.
         complement = np.array([pair.other is None for pair in self.pairs])[:, None]
         nothing = np.full(value.value.shape, np.nan)
+        figure = POOLED[name] if pooled else METRICS[name]
+        known = [np.isfinite(figure.of(table)) for table in (*rows, *tables)]
         return Results(
-            metric=POOLED[name] if pooled else METRICS[name],
+            metric=figure,
             value=value,
             other=self._bounds(name, pooled, places, alpha, side=1),
             gap=self._gaps(name, pooled, places, alpha),
@@ -234,6 +248,7 @@ class Estimation:
             detectable=self._detectable(name, pooled, tables, support, designs, 1 - alpha),
             design=designs[0],
             other_design=designs[1],
+            weightless=np.stack([known[0] & ~known[2], known[1] & ~known[3]]),
         )
 
     def _detectable(
@@ -294,7 +309,17 @@ class Estimation:
             POOLED[name], table, alpha, disjoint=disjoint, design=designs.get(name), exact=exact
         )
 
-    def _gaps(self, name: str, pooled: bool, places: Places, alpha: float, *, exact: bool = False) -> Gaps:
+    def _gaps(
+        self,
+        name: str,
+        pooled: bool,
+        places: Places,
+        alpha: float,
+        *,
+        exact: bool = False,
+        tested: bool = True,
+    ) -> Gaps:
+        tested = tested and not exact
         correlations = self.pooled_correlation if pooled else self.correlation
         correlation = correlations[name][places] if name in correlations else 0.0
         if not pooled:
@@ -307,6 +332,7 @@ class Estimation:
                 designs=(sides[0], sides[1]) if sides[0] else None,
                 correlation=correlation,
                 exact=exact,
+                tested=tested,
             )
 
         def both(level: Array) -> tuple[Bounds, Bounds]:
@@ -316,7 +342,7 @@ class Estimation:
             )
 
         level = np.full(places[0].shape, alpha)
-        return gaps_by_mover(POOLED[name], both, level, correlation=correlation, exact=exact)
+        return gaps_by_mover(POOLED[name], both, level, correlation=correlation, tested=tested)
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,21 +174,6 @@ def korn_graubard(
     return clopper_pearson(p * adjusted, adjusted, a)
 
 
-def newcombe(
-    count: ArrayLike, n: ArrayLike, count_other: ArrayLike, n_other: ArrayLike, alpha: ArrayLike
-) -> Pair:
-    """Limits of a difference of two independent proportions from their Wilson limits.
-
-    References
-    ----------
-    Newcombe (1998), Stat. Med. 17, 873-890, method 10.
-    """
-    x1, n1, x2, n2 = _floats(count, n, count_other, n_other)
-    low1, high1 = wilson(x1, n1, alpha)
-    low2, high2 = wilson(x2, n2, alpha)
-    return mover_difference(x1 / n1, low1, high1, x2 / n2, low2, high2)
-
-
 def mover_difference(
     value: ArrayLike,
     low: ArrayLike,

@@ -82,7 +82,8 @@ def joint_level(
     lonely += len(family) - len(known)
     each = level_of_groups(correlations, lonely, alpha, seed)
     bonferroni = alpha / len(family)
-    text = f"max-T over {len(family):,} quantities in {len(correlations) + lonely:,} groups"
+    groups = len({member.tested.slice for member in family})
+    text = f"max-T over {len(family):,} quantities in {groups:,} group{'' if groups == 1 else 's'}"
     # The draws' error aside it cannot be smaller.
     return JointLevel(max(each, bonferroni), text)
 

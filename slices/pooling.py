@@ -63,7 +63,7 @@ def pooled_bounds(
         if design is None:
             nothing = np.full(value.shape, np.nan)
             return Bounds(value, nothing, nothing, np.zeros(value.shape, dtype=np.int8))
-        usable = (np.abs(value) < 1) & (design.error > 0) & (design.clusters >= CORRELATION_MARGIN)
+        usable = (np.abs(value) < 1) & (design.error > 0) & (design.units >= CORRELATION_MARGIN)
         low, high = fisher_limits(value, design.error, design.degrees, level, usable)
         return Bounds(value, low, high, np.where(usable, FISHER, NONE).astype(np.int8))
     defined = np.isfinite(value)

@@ -56,6 +56,7 @@ Zou, Huang & Zhang (2009), Comput. Stat. Data Anal. 53, 3755-3764.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,6 +82,7 @@ CORRELATION_MARGIN = 10
 NO_VARIANCE = 1e-9
 
 NONE, EXACT, HULL, LOGIT, EXACT_CLUSTERS, GRAUBARD, MOVER, FISHER, BCA, PERCENTILE, SCORE, SAME = range(12)
+LOGIT_IMAGES, EXACT_IMAGES, LOGIT_WEIGHTS, EXACT_WEIGHTS, GRAUBARD_WEIGHTS, MOVER_SCORE = range(12, 18)
 METHODS = (
     "none",
     "Clopper-Pearson",
@@ -94,7 +96,21 @@ METHODS = (
     "bootstrap, percentile",
     "score (Miettinen-Nurminen, Koopman)",
     "as the pointwise limits",
+    "logit-t over images (ids)",
+    "Clopper-Pearson, n = images (ids)",
+    "logit-t, linearised for weights",
+    "Clopper-Pearson, n = effective rows (Kish)",
+    "Korn-Graubard, linearised for weights",
+    "MOVER and score, the wider",
 )
+
+Unit = Literal["cluster", "image", "weighted row"]
+# What limits from a design are called, by its unit: logit-t, at 0 and 1, simultaneous.
+CODES: dict[Unit, tuple[int, int, int]] = {
+    "cluster": (LOGIT, EXACT_CLUSTERS, GRAUBARD),
+    "image": (LOGIT_IMAGES, EXACT_IMAGES, GRAUBARD),
+    "weighted row": (LOGIT_WEIGHTS, EXACT_WEIGHTS, GRAUBARD_WEIGHTS),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,30 +121,39 @@ class Design:
     ----------
     error : array
         Linearised standard error of the metric.
-    clusters : array
-        Clusters that contribute to the denominator.
+    units : array
+        Clusters (or images) that contribute to the denominator; of weighted rows Kish's effective number.
     effective : array
         Denominator over the design effect.
     largest : array
         Most rows that one cluster has in the denominator.
     degrees : array
         Degrees of freedom of the error.
+    unit : str
+        What the units are.
     """
 
     error: Array
-    clusters: Array
+    units: Array
     effective: Array
     largest: Array
     degrees: Array
+    unit: Unit = "cluster"
+
+    @property
+    def clusters(self) -> Array | None:
+        """Contributing clusters; None where no cluster is the unit."""
+        return self.units if self.unit == "cluster" else None
 
     def at(self, places: tuple[NDArray[np.intp], ...]) -> Design:
         """The design at some places."""
         return Design(
             self.error[places],
-            self.clusters[places],
+            self.units[places],
             self.effective[places],
             self.largest[places],
             self.degrees[places],
+            self.unit,
         )
 
 
@@ -220,17 +245,18 @@ def proportion_limits(
 def limits_between_clusters(
     value: Array, n: Array, alpha: Array, design: Design, *, exact: bool = False
 ) -> tuple[Array, Array, NDArray[np.int_]]:
-    """Limits of proportions whose unit is the cluster, as the table above says; and their method's code.
+    """Limits of proportions whose unit is no single row, as the table above says; and their method's code.
 
-    Clusters of one row each are rows.
+    Clusters of one row each are rows. Weighted rows have the same limits, from their own errors.
     """
-    m = np.maximum(np.nan_to_num(design.clusters), 1.0)
+    m = np.maximum(np.nan_to_num(design.units), 1.0)
+    between, at_end, jointly = CODES[design.unit]
     error = np.nan_to_num(design.error)
     inside = (value > 0) & (value < 1)
     simple = np.sqrt(np.where(inside, value * (1 - value), 0.25) / n)
     usable = inside & (m >= 2) & (error > NO_VARIANCE * simple)
     low, high = clopper_pearson(np.minimum(value, 1.0) * m, m, alpha)
-    method = np.full(low.shape, EXACT_CLUSTERS)
+    method = np.full(low.shape, at_end)
     if np.any(usable):
         p, size, se, level = value[usable], n[usable], error[usable], alpha[usable]
         df = design.degrees[usable]
@@ -240,7 +266,7 @@ def limits_between_clusters(
             outer = korn_graubard(p, size, p * (1 - p) / se**2, df, level)
             low[usable] = np.minimum(low[usable], outer[0])
             high[usable] = np.maximum(high[usable], outer[1])
-        method[usable] = GRAUBARD if exact else LOGIT
+        method[usable] = jointly if exact else between
     alone = design.largest <= 1
     if np.any(alone):
         low[alone], high[alone], method[alone] = proportion_limits(
@@ -259,7 +285,7 @@ def enough_clusters(design: Design | None) -> NDArray[np.bool_]:
     """Where clusters are enough for their bootstrap; rows, and clusters of one row, always are."""
     if design is None:
         return np.asarray(True)
-    return np.asarray((np.nan_to_num(design.clusters) >= BOOTSTRAP_CLUSTERS) | (design.largest <= 1))
+    return np.asarray((np.nan_to_num(design.units) >= BOOTSTRAP_CLUSTERS) | (design.largest <= 1))
 
 
 def linearised_error(metric: Metric, counts: NDArray[np.generic]) -> Array:
@@ -277,7 +303,7 @@ def _correlation(
     df = np.full(value.shape, np.inf) if design is None else design.degrees
     usable = (np.abs(value) < 1) & (metric.support(counts) >= CORRELATION_MARGIN) & (error > 0)
     if design is not None:
-        usable &= design.clusters >= CORRELATION_MARGIN
+        usable &= design.units >= CORRELATION_MARGIN
     level = np.broadcast_to(np.asarray(alpha, dtype=np.float64), value.shape)
     low, high = fisher_limits(value, error, df, level, usable)
     return _result(value, low, high, np.where(usable, FISHER, NONE))

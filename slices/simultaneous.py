@@ -1,7 +1,8 @@
 """Simultaneous limits: intervals that hold jointly over everything that the policy tests.
 
-The level comes from ``slices.multiplicity``; the limits at it are exact ones: Clopper-Pearson (for
-clusters Korn-Graubard), and MOVER from those for differences and ratios.
+The level comes from ``slices.joint_level``. At it proportions have exact limits, Clopper-Pearson (for
+clusters Korn-Graubard); differences and ratios have MOVER from those, and never less than the
+pointwise kind's limits at that level.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def simultaneous_limits(
     level_method : str
         How the level was found, for the record.
     limits : callable
-        (metric, over all classes?, quantity, places into (pairs, classes), alpha) -> exact bounds.
+        (metric, over all classes?, quantity, places into (pairs, classes), alpha) -> bounds.
 
     Returns
     -------

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from slices.clustering import Errors
+from slices.clustering import Errors, only_rounding
 from slices.counts import OutcomeSpace
 from slices.metrics import Metric, PooledMetric, gradient
 from slices.selection import Design
@@ -39,7 +39,7 @@ def linearise_rows(
 
     Notes
     -----
-    ``Design.clusters`` is Kish's effective number of rows in the denominator: what the limits at 0
+    ``Design.units`` is Kish's effective number of rows in the denominator: what the limits at 0
     and 1 and the degrees of freedom rest on. ``effective`` is the denominator over the design effect.
 
     References
@@ -70,13 +70,14 @@ def linearise_rows(
         here = number @ inside
         correction = np.where(here > 1, here / np.maximum(here - 1, 1), np.nan)
         error = np.sqrt(np.einsum("sr,srk->sk", weight2, influence**2) * correction)
+        error = np.where(only_rounding(error, number.sum(-1)[:, None]), 0.0, error)
         simple = np.einsum("sr,srk->sk", weight, influence**2)
         with np.errstate(divide="ignore", invalid="ignore"):
             effective = trials * simple / error**2
         effective = np.where(np.isfinite(effective), effective, kish)
         # Never "clusters of one row each": rows of unequal weight are no equal rows.
         largest = np.full(kish.shape, np.inf)
-        design = Design(error, kish, effective, largest, np.maximum(kish - 1, 1))
+        design = Design(error, kish, effective, largest, np.maximum(kish - 1, 1), "weighted row")
         result[metric.name] = Errors(design, np.zeros(kish.shape[1:]))
     return result
 

@@ -37,7 +37,7 @@ def method_sentences(
     sentences = []
     if counted.clusters is not None:
         sentences.append(
-            f"The unit that is resampled is the cluster (the patient): {counted.clusters:,} clusters, all "
+            f"The unit that is resampled is the cluster: {counted.clusters:,} clusters, all "
             "kept in every slice. A slice and its comparator are drawn together, so that clusters with "
             "rows on both sides count as what they are."
         )
@@ -72,10 +72,15 @@ def method_sentences(
             "closed-form interval was used instead."
         )
     if family:
+        proportions = "Clopper-Pearson's exact limits"
+        if counted.clusters is not None or counted.slices[0].weighted is not None:
+            proportions = "Korn and Graubard's limits, Clopper-Pearson's at the effective size"
         sentences.append(
-            f"The policy tests {family:,} quantities. Their simultaneous intervals hold together with "
-            f"{percent} confidence: each alone misses with a probability of at most {1 - level:.3g} "
-            f"({level_method}); the limits at that level are exact ones."
+            f"The policy tests {_number(family, 'quantity', 'quantities')}. Their simultaneous intervals "
+            f"are made to hold together with {percent} confidence: each has a confidence of 1 - "
+            f"{1 - level:.3g} ({level_method}). At that level a proportion has {proportions}; other "
+            "metrics, differences and ratios have limits made from such ones (MOVER) where there are any, "
+            "never narrower than those of the pointwise kind."
         )
     sentences.append(
         "A p-value is that of a difference of zero and agrees with the difference's interval"
@@ -89,3 +94,7 @@ def method_sentences(
         "slices and classes compared in it. They inform and decide nothing."
     )
     return tuple(sentences)
+
+
+def _number(count: int, one: str, many: str) -> str:
+    return f"{count:,} {one if count == 1 else many}"

@@ -602,3 +602,136 @@ def test_too_few_draws_mean_the_closed_form_and_a_sentence():
     enough = run(LOG, ["recall"])
     assert estimate(found(enough, "a"), "recall").method == "bootstrap, BCa"
     assert "lay beyond a bootstrap limit" not in " ".join(enough.method)
+
+
+@pytest.mark.parametrize("share", [(7, 3), (10, 0)])
+def test_patients_of_one_and_the_same_share_are_worth_one_row_each(share):
+    right, wrong = share
+    tables = np.tile(np.array([right, 3, wrong, 7]), (120, 1))
+    for log in (clustered(tables, np.arange(120) < 60), clustered(tables, np.arange(120) < 1)):
+        analysis = run(log, resamples=400)
+        for record in analysis.overall + analysis.slices:
+            for item in [*record.estimates, *(gap.comparator for gap in record.disparities)]:
+                if item.value is None:
+                    continue
+                assert item.effective == item.clusters == record_clusters(record, item)
+                assert item.design_effect == pytest.approx(item.support / item.clusters)
+                if item.metric == "mcc":
+                    assert item.low is None or item.high - item.low > 0.01
+                else:
+                    assert item.high - item.low > 0.01, item
+            for gap in record.disparities:
+                if gap.difference.low is not None:
+                    assert gap.difference.high - gap.difference.low > 0.01
+
+
+def record_clusters(record, item) -> int:
+    """Every patient has rows of all four outcomes here: all of a side contribute."""
+    inside = record.clusters
+    if any(item is gap.comparator for gap in record.disparities):
+        return 120 - inside
+    return inside
+
+
+def test_the_worst_gap_of_such_patients_has_a_width():
+    from slices.supplements import worst_gaps
+
+    tables = np.tile(np.array([7, 3, 3, 7]), (120, 1))
+    analysis = run(clustered(tables, np.arange(120) < 60), ["recall"], resamples=400)
+    gaps = worst_gaps(analysis.slices, ["recall"], confidence=0.95)
+    assert gaps
+    for found_gap in gaps:
+        assert found_gap.gap.high - found_gap.gap.low > 0.05
+
+
+def test_weighted_rows_are_no_clusters():
+    log = with_weights(binary(a=(60, 10, 20, 80), b=(100, 20, 30, 150)), [np.array([1.0, 2, 4, 0.5])] * 2)
+    tested = (Asked(one_way("group", "a"), None, "recall", "value", None),)
+    record = found(run(log, tested=tested), "a")
+    item = estimate(record, "recall")
+    assert item.clusters is None
+    assert item.method == "logit-t, linearised for weights"
+    assert record.simultaneous[0].method.startswith("Korn-Graubard, linearised for weights")
+    assert not any("cluster" in e.method for e in record.estimates)
+    perfect = with_weights(binary(a=(60, 0, 0, 80), b=(100, 20, 30, 150)), [np.array([1.0, 2, 4, 0.5])] * 2)
+    item = estimate(found(run(perfect), "a"), "recall")
+    assert (item.method, item.clusters) == ("Clopper-Pearson, n = effective rows (Kish)", None)
+    assert item.effective == pytest.approx(60)
+
+
+def test_weights_that_sum_to_0_are_the_reason():
+    log = binary(a=(60, 10, 20, 80), b=(100, 20, 30, 150), c=(30, 0, 3, 50))
+    none = np.zeros(4)
+    no_positives = np.array([0.0, 1, 0, 1])
+    analysis = run(with_weights(log, [none, np.ones(4), no_positives]))
+    for metric in ("precision", "recall", "accuracy", "mcc", "balanced_accuracy"):
+        assert estimate(found(analysis, "a"), metric).undefined == "weights sum to 0"
+        assert disparity(found(analysis, "a"), metric).undefined == "the slice: weights sum to 0"
+    record = found(analysis, "c")
+    assert estimate(record, "recall").undefined == "weights sum to 0"
+    assert estimate(record, "fpr").value == 0
+    rows = binary(a=(0, 0, 4, 9), b=(100, 20, 30, 150))
+    item = estimate(found(run(with_weights(rows, [none, np.ones(4)])), "a"), "precision")
+    assert item.undefined == "no positive prediction"
+
+
+def test_a_log_whose_weights_sum_to_0_is_refused():
+    log = with_weights(binary(a=(60, 10, 20, 80), b=(10, 2, 3, 15)), [np.zeros(4)] * 2)
+    with pytest.raises(LogError, match="The weights of all 200 counted rows sum to 0; give at least one"):
+        run(log)
+
+
+def test_images_are_the_unit_of_figures_over_all_labels():
+    from slices.counts import ClusterPatterns
+
+    space = OutcomeSpace("multilabel", ("x", "y"), 2, 4)
+    rng = np.random.default_rng(4)
+    outcome = rng.integers(0, 4, (300, 2))
+    each = np.eye(4, dtype=np.int64)[outcome]  # (images, strata, cells)
+    group = np.arange(300) < 120
+    log = counted(space, {"a": each[group].sum(0), "b": each[~group].sum(0)})
+
+    def patterns(slice_, against=None):
+        here = np.full(300, True) if slice_.order == 0 else group == (slice_.values[0][1] == "a")
+        sides = np.stack([each * here[:, None, None], each * ~here[:, None, None]], axis=1)
+        return ClusterPatterns(sides, np.ones(300, dtype=np.int64))
+
+    analysis = run(replace(log, patterns=patterns), ["recall"])
+    item = estimate(found(analysis, "a"), "micro_recall")
+    assert item.method == "logit-t over images (ids)"
+    assert item.clusters is None
+    assert not any("cluster" in e.method for r in analysis.slices for e in r.estimates)
+
+
+def test_simultaneous_gaps_are_never_inside_the_pointwise_kind_at_their_level():
+    tested = tuple(
+        Asked(one_way("group", v), None, "recall", q, "complement")
+        for v in "abcd"
+        for q in ("difference", "ratio")
+    )
+    log = binary(a=(600, 30, 90, 700), b=(80, 9, 12, 90), c=(1, 1, 40, 20), d=(29, 0, 1, 3))
+    analysis = run(log, tested=tested)
+    totals = {"a": (600, 690), "b": (80, 92), "c": (1, 41), "d": (29, 30)}
+    whole = (710, 853)
+    alpha = 1 - analysis.level
+    for value, (x, n) in totals.items():
+        difference, ratio = found(analysis, value).simultaneous
+        table = (x, n, whole[0] - x, whole[1] - n, alpha)
+        for item, kind in ((difference, miettinen_nurminen), (ratio, koopman)):
+            low, high = map(float, kind(*table))
+            assert item.low <= low + 1e-12
+            assert item.high is None or item.high >= high - 1e-12
+            assert item.method.startswith("MOVER and score, the wider at the joint level")
+    text = " ".join(analysis.method)
+    assert "limits at that level are exact" not in text
+    assert "Clopper-Pearson's exact limits" in text
+    assert "never narrower than those of the pointwise kind" in text
+
+
+def test_the_method_names_neither_patients_nor_one_groups():
+    tables, group = patients(60, 3, 2)
+    tested = tuple(Asked(one_way("group", "a"), None, m, "value", None) for m in ("recall", "fpr"))
+    text = " ".join(run(clustered(tables, group), ["recall", "fpr"], tested=tested).method)
+    assert "patient" not in text
+    assert "max-T over 2 quantities in 1 group)" in text
+    assert "Korn and Graubard's limits" in text

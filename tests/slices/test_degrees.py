@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from slices.degrees import satterthwaite_degrees
+from slices.degrees import matched_degrees, satterthwaite_degrees
 
 INFLUENCES = arrays(float, st.integers(2, 40), elements=st.floats(-5, 5))
 
@@ -51,3 +51,22 @@ def test_the_variance_of_a_variance_is_matched() -> None:
     expected = 2 * squares.mean() ** 2 / squares.var()
     found = np.mean([satterthwaite_degrees(row) for row in values[:300]])
     assert found == pytest.approx(expected, rel=0.1)
+
+
+def test_many_estimates_at_once_and_clusters_that_do_not_contribute() -> None:
+    rng = np.random.default_rng(2)
+    influence, times = rng.normal(size=(30, 2, 3)) ** 3, rng.integers(1, 5, 30).astype(float)
+    influence[20:, 0, 0] = 0.0
+    number = np.full((2, 3), times.sum())
+    number[0, 0] = times[:20].sum()
+    found = matched_degrees(influence, times, number)
+    for at in np.ndindex(2, 3):
+        kept = slice(20) if at == (0, 0) else slice(None)
+        one = satterthwaite_degrees(influence[(kept, *at)], times[kept].astype(int))
+        assert found[at] == pytest.approx(one)
+
+
+def test_tiny_influences_lose_no_digit() -> None:
+    influence = np.array([5.0, -1.0, 0.2, -4.2])
+    assert satterthwaite_degrees(influence * 1e-120) == pytest.approx(satterthwaite_degrees(influence))
+    assert matched_degrees(np.zeros((3, 1)), np.ones(3), [0.0]) == 1

@@ -81,7 +81,7 @@ def test_correlated_families_have_a_better_level_than_bonferroni():
     assert len(family) == 12
     # recall and fnr are one quantity: at most six count.
     assert found.alpha > 1 - 0.95 ** (1 / 6) - 1e-4
-    assert found.method == "max-T over 12 quantities in 1 groups"
+    assert found.method == "max-T over 12 quantities in 3 groups"
 
 
 def test_clusters_are_grouped_by_slice_and_never_below_bonferroni():
