@@ -7,12 +7,13 @@ import re
 
 import pytest
 
-from reports import charts, concept_charts, further, grids, sections
+from reports import charts, concept_charts, further, grids, overall, page_one, sections
 from reports.document import print_html
 from reports.errors import RenderError
 from reports.evidence import Change, Evidence, Limits, WorstGap
 from reports.phrases import Phrases
 from reports.render import FORMATS, check_formats, render
+from reports.sections import figure_of
 from reports.strings import load
 from tests.reports import sample
 
@@ -208,3 +209,111 @@ def test_further_checks_are_tables_where_the_run_made_them() -> None:
         change.rows[0][4] == "\u22120.1 to \u22120.001\u00a0pts"
     )  # worse: the printed interval stays below 0
     assert 'id="further"' in print_html(known)
+
+
+# Several classes
+
+
+def test_overall_results_of_classes_are_one_table_with_a_row_a_class() -> None:
+    p = phrases(sample.several_classes())
+    made = overall.overall(p)
+    assert made.classes is not None
+    assert made.figures == ()
+    assert made.classes.metrics == ("Recall", "False-positive rate", "Precision")
+    assert [row.name for row in made.classes.rows] == ["pneumothorax", "effusion", "nodule"]
+    for row, record in zip(made.classes.rows, p.evidence.results.overall, strict=True):
+        assert record.counts is not None
+        assert row.cases == f"{record.n:,} ({record.counts.tp + record.counts.fn:,})"
+        assert [figure.value for figure in row.figures] == [
+            figure_of(p, record, metric).value for metric in ("recall", "fpr", "precision")
+        ]
+
+
+def test_a_binary_log_has_every_metric_and_no_table_of_classes() -> None:
+    p = phrases(sample.evidence())
+    made = overall.overall(p)
+    assert made.classes is None
+    assert len(made.figures) == len(p.evidence.results.overall[0].estimates)
+    assert "found" in made.counts
+
+
+def test_meanings_speak_of_the_class_and_explain_averages_once() -> None:
+    evidence = sample.several_classes()
+    texts = overall.meanings(phrases(evidence))
+    assert "Recall is the share of the true cases of the class that the model finds." in texts
+    assert not any("{" in text or "over classes" in text for text in texts)
+    pooled = evidence.results.overall[0]
+    averaged = [
+        pooled.estimates[0].model_copy(update={"metric": f"{average}_{metric}"})
+        for average in ("macro", "micro")
+        for metric in ("recall", "precision", "f1")
+    ]
+    known = pooled.model_copy(update={"klass": None, "counts": None, "estimates": averaged})
+    results = evidence.results.model_copy(update={"overall": [known, *evidence.results.overall]})
+    texts = overall.meanings(phrases(evidence.model_copy(update={"results": results})))
+    assert sum("over classes" in text for text in texts) == 1
+    assert len(texts) == 5  # recall, fpr, precision, F1, the averages
+
+
+def test_a_long_log_counts_records_beside_rows() -> None:
+    evidence = sample.several_classes()
+    assert phrases(evidence).records is None
+    first = evidence.results.overall[0]
+    pooled = first.model_copy(update={"klass": None, "counts": None, "n": 1000})
+    known = evidence.model_copy(
+        update={
+            "results": evidence.results.model_copy(
+                update={"overall": [pooled, *evidence.results.overall], "slices": []}
+            ),
+            "data": evidence.data.model_copy(
+                update={"cluster": None, "clusters": None, "roles": {"id": "study"}}
+            ),
+        }
+    )
+    assert phrases(known).records == 1000
+    test_set = page_one.build(phrases(known)).facts[1].text
+    assert f"1,000 records (column “study”), {known.data.rows:,} rows" in test_set
+
+
+# Wide tables
+
+
+def test_intervals_of_several_kinds_are_marked_and_named_once() -> None:
+    p = phrases(sample.evidence())
+    for block in sections.findings(p):
+        kinds = {row.read_from for row in block.rows if row.interval != "–"}
+        shown = {row.mark for row in block.rows if row.interval != "–"}
+        assert len(shown) == max(1, len(kinds)) or not kinds
+        assert all(kind in block.read_from for kind in kinds)
+        for row in block.rows:
+            assert (not row.mark) or f"{row.mark}: {row.read_from}" in block.read_from
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "a"), (25, "z"), (26, "aa"), (27, "ab"), (52, "ba")])
+def test_marks_never_run_out(number: int, text: str) -> None:
+    assert sections.letter(number) == text
+
+
+def test_of_many_values_those_of_rules_are_kept_then_the_largest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sections, "MOST_VALUES", 3)
+    evidence = sample.evidence()
+    age = next(a for a in evidence.data.attributes if a.name == "age")
+    many = [age.values[0].model_copy(update={"value": f"v{i}", "n": i}) for i in range(9)]
+    wide = age.model_copy(update={"name": "ward", "values": many})
+    finding = next(f for f in evidence.findings if f.outcome == "meets").model_copy(
+        update={"slice": {"ward": "v1"}}
+    )
+    p = phrases(evidence.model_copy(update={"findings": [finding]}))
+    assert [value.value for value in sections.shown_values(p, wide)] == ["v1", "v7", "v8"]
+    assert "the other 6 are in the attached evidence.json" in sections.values_left(p, wide, 3)
+
+
+def test_an_annex_row_is_a_slice_where_no_rule_judges_a_class() -> None:
+    evidence = sample.several_classes()
+    pooled = [r.model_copy(update={"klass": None}) for r in evidence.results.slices if r.klass == "nodule"]
+    results = evidence.results.model_copy(update={"slices": [*pooled, *evidence.results.slices]})
+    p = phrases(evidence.model_copy(update={"results": results, "findings": []}))
+    on_paper = sections.annex(p, paper=True)
+    assert len(on_paper.rows) == len(pooled)
+    assert f"their {len(evidence.results.slices)} rows by class" in on_paper.note
+    assert len(sections.annex(p, paper=False).rows) == len(pooled) + len(evidence.results.slices)
