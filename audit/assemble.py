@@ -13,7 +13,7 @@ from audit.curves import score_curves
 from audit.limitations import limitations
 from audit.lock import ReadLock
 from audit.policy import Judged, Results, verdict_of
-from audit.robustness import breaking_points, changes, impacts, missing_bounds, worst_gaps
+from audit.robustness import at_prevalence, breaking_points, changes, impacts, missing_bounds, worst_gaps
 from audit.targets import kind_of
 from audit.translate import column_roles
 from audit.wording import minimum_sentence, policy_sentences, rule_sentence, verdict_sentence
@@ -83,6 +83,7 @@ def to_evidence(parts: Parts) -> documents.Evidence:
             breaking_points=breaking,
             changes=changes(config, counted, parts.results),
             impacts=impacts(config, counted, parts.results),
+            at_prevalence=at_prevalence(config, counted, parts.results),
         ),
         policy=_policy(parts),
         findings=findings,

@@ -12,10 +12,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.config import Config
+from audit.errors import InputError
 from audit.metric_names import COUNT_METRICS, PROPORTIONS
 from audit.policy import Judged, Results
-from reports.evidence import Bounds, BreakingPoint, Change, Impact, ImpactRow, Limits, MissingBounds, WorstGap
-from slices import supplements
+from audit.wording import listed
+from reports.evidence import (
+    AtPrevalence,
+    Bounds,
+    BreakingPoint,
+    Change,
+    Impact,
+    ImpactRow,
+    Limits,
+    MissingBounds,
+    WorstGap,
+)
+from slices import supplements, target_prevalence
 from slices.counts import CountedLog
 from slices.label_noise import Holds, breaking_point
 from slices.metrics import METRICS
@@ -136,6 +148,49 @@ def impacts(config: Config, counted: CountedLog, results: Results) -> list[Impac
             ],
         )
         for item in found
+    ]
+
+
+def at_prevalence(config: Config, counted: CountedLog, results: Results) -> list[AtPrevalence]:
+    """Precision and NPV at the stated prevalence of use; empty where none is stated.
+
+    Raises
+    ------
+    InputError
+        One share for a log with several classes, or a class that the log does not have.
+    """
+    stated = config.statistics.target_prevalence
+    if stated is None:
+        return []
+    classes = counted.space.classes
+    named = listed([f"'{name}'" for name in classes if name is not None])
+    by_class: dict[str | None, float] = {}
+    if not isinstance(stated, dict):
+        if classes != (None,):
+            raise InputError(
+                f"target_prevalence is {stated:g}, and the log has the classes {named}: "
+                "give one share a class, in a table."
+            )
+        by_class[None] = stated
+    else:
+        for name, share in stated.items():
+            if name not in classes:
+                has = f"has {named}" if named else "has two classes without a name"
+                raise InputError(f"target_prevalence names the class '{name}'; the log {has}.")
+            by_class[name] = share
+    return [
+        AtPrevalence(
+            slice=item.slice.as_dict(),
+            klass=item.klass,
+            metric=item.metric,
+            prevalence=item.prevalence,
+            value=item.found.value,
+            low=item.found.low,
+            high=item.found.high,
+            method=item.found.method,
+            undefined=item.found.undefined,
+        )
+        for item in target_prevalence.at_prevalence(counted, by_class, confidence=results.confidence)
     ]
 
 

@@ -337,6 +337,20 @@ class Impact(Part):
     justification: str | None
 
 
+class AtPrevalence(Part):
+    """Precision or NPV of a slice, moved to the stated prevalence of use by Bayes' theorem."""
+
+    slice: SliceValues
+    klass: str | None = Field(alias="class", default=None)
+    metric: str
+    prevalence: Finite
+    value: Number
+    low: Number
+    high: Number
+    method: str
+    undefined: str | None = None
+
+
 class BreakingPoint(Part):
     """The fewest wrong labels, placed in the worst way, after which a check is no longer met."""
 
@@ -357,6 +371,7 @@ class Results(Part):
     breaking_points: list[BreakingPoint] = []
     changes: list[Change] = []
     impacts: list[Impact] = []
+    at_prevalence: list[AtPrevalence] = []
     concepts: list[ConceptRecord] = []
     concept_method: ConceptMethod | None = None
 

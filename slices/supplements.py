@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from slices.clustering import linearise
 from slices.counts import CountedLog, SliceCounts
+from slices.design_effects import design_effects
 from slices.impact import ImpactTable, impact_table
 from slices.metrics import METRICS, Metric
 from slices.missingness import WorstCase, worst_case_difference, worst_case_value
@@ -125,7 +125,7 @@ def missing_bounds(
         gone = without.get(counts.slice.values[0][0])
         if gone is None or gone.inside.sum() == 0:
             continue
-        worth, worth_missing = (_worth(counted, one, chosen) for one in (counts.slice, gone.slice))
+        worth, worth_missing = (design_effects(counted, one, chosen) for one in (counts.slice, gone.slice))
         for k, (klass, inside, outside, missing) in enumerate(_by_class(counted, counts, gone)):
             for metric in chosen:
                 # Few degrees of freedom count where the figure is: the missing rows only join it.
@@ -211,7 +211,7 @@ def impact_tables(
         unknown = [counts for counts in members if any(v is None for _, v in counts.slice.values)]
         if not known:
             continue
-        worth = [_worth(counted, counts.slice, [selection])[selection.name] for counts in known]
+        worth = [design_effects(counted, counts.slice, [selection])[selection.name] for counts in known]
         for k, klass in enumerate(counted.space.classes):
             number, selected = (
                 np.array(v, dtype=np.int64)
@@ -228,39 +228,6 @@ def impact_tables(
             )
             found.append(AttributeImpact(wanted, klass, table))
     return tuple(found)
-
-
-@dataclass(frozen=True, slots=True)
-class _Worth:
-    """How many rows tell as much as one independent row; arrays of shape (slice and complement, classes).
-
-    ``effect``: the design effect, never below 1. ``few``: what enlarges it, as Korn and Graubard do for
-    the few degrees of freedom of a variance between clusters, so that normal limits of the rows
-    over both are as wide as Student's.
-    """
-
-    effect: NDArray[np.float64]
-    few: NDArray[np.float64]
-
-
-def _worth(counted: CountedLog, slice_: Slice, metrics: Sequence[Metric]) -> dict[str, _Worth]:
-    """For each metric; all 1 without clusters."""
-    if counted.clusters is None or counted.patterns is None:
-        ones = np.ones((2, len(counted.space.classes)))
-        return {metric.name: _Worth(ones, ones) for metric in metrics}
-    from scipy.special import ndtri, stdtrit
-
-    patterns = counted.patterns(slice_)
-    each = counted.space.confusion(patterns.totals).astype(np.float64)
-    total = np.tensordot(patterns.multiplicity.astype(np.float64), each, axes=1)
-    result = {}
-    for name, errors in linearise(counted.space, patterns, metrics).items():
-        rows, design = METRICS[name].trials(total), errors.design
-        effective = np.clip(design.effective, 1e-9, rows.clip(1e-9))
-        effect = np.where(rows > 0, np.maximum(rows / effective, 1), 1.0)
-        few = (stdtrit(np.maximum(design.degrees, 1), 0.975) / ndtri(0.975)) ** 2
-        result[name] = _Worth(effect, np.where(rows > 0, few, 1.0))
-    return result
 
 
 def _people(counted: CountedLog, counts: SliceCounts, k: int) -> tuple[int, int]:

@@ -156,12 +156,17 @@ class Slices(Table):
     minimum: Annotated[int, Field(ge=1)] = 1
 
 
+Prevalence = Annotated[float, Field(gt=0, lt=1)]
+
+
 class Statistics(Table):
     """How the statistics are made."""
 
     confidence: Annotated[float, Field(ge=0.5, le=0.999)] = 0.95
     resamples: Annotated[int, Field(ge=100, le=1_000_000)] = 10_000
     seed: Annotated[int, Field(ge=0)] = 20261120
+    # Of positives where the model is used: one share, or one a class; precision and NPV are moved to it.
+    target_prevalence: Prevalence | dict[str, Prevalence] | None = None
 
 
 class Input(Table):

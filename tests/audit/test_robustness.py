@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from audit import run_audit
+from audit.errors import InputError
 from audit.policy import Judged
 from audit.robustness import still_met
 from reports.evidence import Evidence
@@ -173,6 +174,10 @@ def test_score_metrics_can_be_gated(tmp_path: Path) -> None:
     assert found[(("scanner", "B"),)].outcome == "fails"
 
 
+def test_without_a_stated_prevalence_nothing_is_adjusted(evidence: Evidence) -> None:
+    assert evidence.results.at_prevalence == []
+
+
 def test_without_scores_there_are_no_curves(tmp_path: Path) -> None:
     assert run_audit(write_work(tmp_path, more=RULES)).results.curves == []
 
@@ -267,3 +272,42 @@ def test_impact_ratios_are_of_the_selection_rates(tmp_path: Path) -> None:
     assert ratios == {name: pytest.approx(share / max(rate.values())) for name, share in rate.items()}
     assert len(crossed.rows) == 4
     assert crossed.unknown == column("sex").count("")
+
+
+def stated(prevalence: str) -> str:
+    return CONFIGURATION.replace("[statistics]\n", f"[statistics]\ntarget_prevalence = {prevalence}\n")
+
+
+def test_predictive_values_at_the_prevalence_of_use(tmp_path: Path) -> None:
+    """Bayes by hand from the rows: 2% of those seen in use are positive."""
+    evidence = run_audit(write_work(tmp_path, configuration=stated("0.02")))
+    pairs = list(zip(column("label"), column("prediction"), strict=True))
+    positives = [p == "1" for y, p in pairs if y == "1"]
+    negatives = [p == "1" for y, p in pairs if y != "1"]
+    recall, fpr = sum(positives) / len(positives), sum(negatives) / len(negatives)
+    found = {(tuple(x.slice.items()), x.metric): x for x in evidence.results.at_prevalence}
+    overall = found[(), "precision"]
+    assert overall.value == pytest.approx(0.02 * recall / (0.02 * recall + 0.98 * fpr))
+    assert overall.low < overall.value < overall.high  # type: ignore[operator]
+    assert overall.prevalence == 0.02
+    assert ((("scanner", "B"),), "npv") in found
+
+
+@pytest.mark.parametrize(
+    ("prevalence", "message"),
+    [
+        ("{ cat = 0.1 }", "target_prevalence names the class 'cat'; the log has two classes without a name."),
+        ("1.5", "target_prevalence"),
+        ("0", "target_prevalence"),
+    ],
+)
+def test_a_prevalence_that_cannot_be(tmp_path: Path, prevalence: str, message: str) -> None:
+    with pytest.raises(InputError, match=message) as told:
+        run_audit(write_work(tmp_path, configuration=stated(prevalence)))
+    assert "\n" not in str(told.value)
+
+
+def test_several_classes_need_a_prevalence_each(tmp_path: Path) -> None:
+    configuration = stated("0.1").replace('positive = "1"\n', "")
+    with pytest.raises(InputError, match="the log has the classes '0' and '1': give one share a class"):
+        run_audit(write_work(tmp_path, configuration=configuration))

@@ -1,0 +1,56 @@
+"""Design effects: how many rows of a slice tell as much as one independent row.
+
+Belongs here: what limits made from plain counts must be told of clusters. Does not: the estimates'
+own limits (`slices.selection`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slices.clustering import linearise
+from slices.counts import CountedLog
+from slices.metrics import METRICS, Metric
+from slices.slicing import Slice
+
+
+@dataclass(frozen=True, slots=True)
+class DesignEffect:
+    """How many rows tell as much as one independent row; shape (slice and complement, classes).
+
+    ``effect``: the design effect, never below 1. ``few``: what enlarges it, as Korn and Graubard do for
+    the few degrees of freedom of a variance between clusters, so that normal limits of the rows
+    over both are as wide as Student's.
+    """
+
+    effect: NDArray[np.float64]
+    few: NDArray[np.float64]
+
+
+def design_effects(counted: CountedLog, slice_: Slice, metrics: Sequence[Metric]) -> dict[str, DesignEffect]:
+    """Of each metric in one slice, from the log's clusters; all 1 where it has none.
+
+    References
+    ----------
+    Korn & Graubard (1998), Survey Methodology 24, 193-201.
+    """
+    if counted.clusters is None or counted.patterns is None:
+        ones = np.ones((2, len(counted.space.classes)))
+        return {metric.name: DesignEffect(ones, ones) for metric in metrics}
+    from scipy.special import ndtri, stdtrit
+
+    patterns = counted.patterns(slice_)
+    each = counted.space.confusion(patterns.totals).astype(np.float64)
+    total = np.tensordot(patterns.multiplicity.astype(np.float64), each, axes=1)
+    result = {}
+    for name, errors in linearise(counted.space, patterns, metrics).items():
+        rows, design = METRICS[name].trials(total), errors.design
+        effective = np.clip(design.effective, 1e-9, rows.clip(1e-9))
+        effect = np.where(rows > 0, np.maximum(rows / effective, 1), 1.0)
+        few = (stdtrit(np.maximum(design.degrees, 1), 0.975) / ndtri(0.975)) ** 2
+        result[name] = DesignEffect(effect, np.where(rows > 0, few, 1.0))
+    return result
