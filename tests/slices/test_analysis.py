@@ -647,14 +647,14 @@ def test_the_worst_gap_of_such_patients_has_a_width():
 def test_weighted_rows_are_no_clusters():
     log = with_weights(binary(a=(60, 10, 20, 80), b=(100, 20, 30, 150)), [np.array([1.0, 2, 4, 0.5])] * 2)
     tested = (Asked(one_way("group", "a"), None, "recall", "value", None),)
-    record = found(run(log, tested=tested), "a")
+    record = found(run(log, ["recall"], tested=tested), "a")
     item = estimate(record, "recall")
     assert item.clusters is None
     assert item.method == "logit-t, linearised for weights"
     assert record.simultaneous[0].method.startswith("Korn-Graubard, linearised for weights")
     assert not any("cluster" in e.method for e in record.estimates)
     perfect = with_weights(binary(a=(60, 0, 0, 80), b=(100, 20, 30, 150)), [np.array([1.0, 2, 4, 0.5])] * 2)
-    item = estimate(found(run(perfect), "a"), "recall")
+    item = estimate(found(run(perfect, ["recall"]), "a"), "recall")
     assert (item.method, item.clusters) == ("Clopper-Pearson, n = effective rows (Kish)", None)
     assert item.effective == pytest.approx(60)
 
