@@ -21,6 +21,9 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Holds = Callable[[Floats], NDArray[np.bool_]]
 
+EVERY_TURN = 2000
+GRID = 257
+
 # Said beside every corrected figure.
 ASSUMPTION = (
     "Assumes that, among truly positive rows and among truly negative ones, a label is wrong "
@@ -127,17 +130,27 @@ def worst_tables(counts: Ints, wrong: int) -> Ints:
     int64 array, shape (tables, 4)
         Correcting a label turns a tp into an fp (or the reverse), an fn into a tn (or the reverse).
         A share's extremes use one kind of turn per prediction, and for a given number of the
-        first as many of the second as are left, or none.
+        first as many of the second as are left, or none. Up to ``EVERY_TURN`` turns all are listed.
+        Beyond, an even grid with the ends and the kinks: a share is linear-fractional along each
+        stretch, so its extremes stand there, and the cost does not depend on the rows.
     """
     tp, fp, fn, tn = (int(c) for c in counts)
     tables = []
     for first, limit in ((-1, tp), (1, fp)):
-        turned = np.arange(min(wrong, limit) + 1)
-        a, b = tp + first * turned, fp - first * turned
         for second, rest in ((-1, fn), (1, tn)):
+            turned = _turns(min(wrong, limit), kink=wrong - rest)
+            a, b = tp + first * turned, fp - first * turned
             left = np.minimum(wrong - turned, rest)
             tables += [np.stack([a, b, fn + second * c, tn - second * c], -1) for c in (0 * left, left)]
     return np.unique(np.concatenate(tables), axis=0).astype(np.int64)
+
+
+def _turns(most: int, *, kink: int) -> Ints:
+    """Numbers of turned labels to look at, from 0 to ``most``."""
+    if most <= EVERY_TURN:
+        return np.arange(most + 1, dtype=np.int64)
+    grid = np.linspace(0, most, GRID).round().astype(np.int64)
+    return np.unique(np.append(grid, min(max(kink, 0), most)))
 
 
 def worst_case_labels(metric: Metric, counts: Ints, wrong: int) -> tuple[float, float] | None:

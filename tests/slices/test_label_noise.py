@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from slices import label_noise
 from slices.label_noise import (
     ASSUMPTION,
     breaking_accuracy,
@@ -174,3 +175,17 @@ def test_breaking_accuracy_is_where_the_corrected_limit_crosses() -> None:
     assert before.high <= 0.85 < after.high
     assert breaking_accuracy(METRICS["recall"], counts, at_least=0.99) == 1
     assert breaking_accuracy(METRICS["recall"], counts, at_least=0.5) is None
+
+
+@pytest.mark.parametrize("name", ["recall", "precision", "fpr", "accuracy", "f1"])
+def test_a_long_log_costs_no_more_and_keeps_the_extremes(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = np.array([5200, 700, 900, 4100], dtype=np.int64)
+    metric = METRICS[name]
+    few = {wrong: label_noise.worst_case_labels(metric, counts, wrong) for wrong in (2500, 4700)}
+    assert all(len(label_noise.worst_tables(counts, wrong)) < 10 * label_noise.GRID for wrong in few)
+    monkeypatch.setattr(label_noise, "EVERY_TURN", 10**6)
+    for wrong, found in few.items():
+        every = label_noise.worst_case_labels(metric, counts, wrong)
+        assert (found is None) == (every is None)
+        if found is not None and every is not None:
+            assert found == pytest.approx(every, abs=1e-12)
