@@ -275,9 +275,10 @@ def describe_method(spec: ConceptStageSpec, sizes: Sequence[int]) -> str:
     size = f"{min(sizes)}" if min(sizes) == max(sizes) else f"{min(sizes)} to {max(sizes)}"
     return (
         f"From each concept's images one set of {size} images was taken, and {spec.pseudo_concepts} sets of "
-        "the same size, drawn from its pool and that set together, played the concept (pseudo-concepts). "
-        "Every set, the concept's and each pseudo-concept's, went through one procedure: it was cut into "
-        f"halves {SPLITS} times; each half was told from as many other images, drawn anew each time and "
+        "the same size, from its pool and that set together, played the concept (pseudo-concepts). Every set, "
+        "the "
+        "concept's and each pseudo-concept's, went through one procedure: it was cut into halves "
+        f"{SPLITS} times; each half was told from as many images of the pool, drawn anew each time and "
         f"outside the set, by {SOLVERS[spec.cav]}; the other half judged the vector. The effect is the mean "
         "derivative of the class's logit along the vector, over the images of the class, times the distance "
         f"from negatives to concept along it, averaged over the set's {2 * SPLITS} vectors. The p-value is "
