@@ -275,8 +275,7 @@ def describe_method(spec: ConceptStageSpec, sizes: Sequence[int]) -> str:
     size = f"{min(sizes)}" if min(sizes) == max(sizes) else f"{min(sizes)} to {max(sizes)}"
     return (
         f"From each concept's images one set of {size} images was taken, and {spec.pseudo_concepts} sets of "
-        "the same size, from its pool and that set together, played the concept (pseudo-concepts). Every set, "
-        "the "
+        "the same size were drawn from its pool to play the concept (pseudo-concepts). Every set, the "
         "concept's and each pseudo-concept's, went through one procedure: it was cut into halves "
         f"{SPLITS} times; each half was told from as many images of the pool, drawn anew each time and "
         f"outside the set, by {SOLVERS[spec.cav]}; the other half judged the vector. The effect is the mean "
