@@ -21,6 +21,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Holds = Callable[[Floats], NDArray[np.bool_]]
 
+# Up to so many turned labels every number of them is looked at; beyond, so many of them.
 EVERY_TURN = 2000
 GRID = 257
 
@@ -134,23 +135,32 @@ def worst_tables(counts: Ints, wrong: int) -> Ints:
         Beyond, an even grid with the ends and the kinks: a share is linear-fractional along each
         stretch, so its extremes stand there, and the cost does not depend on the rows.
     """
+
+    def turns(most: int, kink: int) -> Ints:
+        if most <= EVERY_TURN:
+            return np.arange(most + 1, dtype=np.int64)
+        grid = np.linspace(0, most, GRID).round().astype(np.int64)
+        return np.unique(np.append(grid, min(max(kink, 0), most)))
+
+    return _turned(counts, wrong, turns)
+
+
+def _corner_tables(counts: Ints, wrong: int) -> Ints:
+    """The few of ``worst_tables`` at the ends and kinks alone."""
+    return _turned(counts, wrong, lambda most, kink: np.unique([0, min(max(kink, 0), most), most]))
+
+
+def _turned(counts: Ints, wrong: int, turns: Callable[[int, int], Ints]) -> Ints:
+    """Tables for the numbers of first turns that ``turns(most, kink)`` names."""
     tp, fp, fn, tn = (int(c) for c in counts)
     tables = []
     for first, limit in ((-1, tp), (1, fp)):
         for second, rest in ((-1, fn), (1, tn)):
-            turned = _turns(min(wrong, limit), kink=wrong - rest)
+            turned = turns(min(wrong, limit), wrong - rest)
             a, b = tp + first * turned, fp - first * turned
             left = np.minimum(wrong - turned, rest)
             tables += [np.stack([a, b, fn + second * c, tn - second * c], -1) for c in (0 * left, left)]
     return np.unique(np.concatenate(tables), axis=0).astype(np.int64)
-
-
-def _turns(most: int, *, kink: int) -> Ints:
-    """Numbers of turned labels to look at, from 0 to ``most``."""
-    if most <= EVERY_TURN:
-        return np.arange(most + 1, dtype=np.int64)
-    grid = np.linspace(0, most, GRID).round().astype(np.int64)
-    return np.unique(np.append(grid, min(max(kink, 0), most)))
 
 
 def worst_case_labels(metric: Metric, counts: Ints, wrong: int) -> tuple[float, float] | None:
@@ -187,17 +197,22 @@ def breaking_point(counts: Ints, holds: Holds) -> int | None:
     Journal of Clinical Epidemiology 67, 622-628.
     """
 
-    def broken(wrong: int) -> bool:
-        return not bool(np.all(holds(worst_tables(counts, wrong).astype(np.float64))))
+    def broken(wrong: int, tables: Callable[[Ints, int], Ints] = worst_tables) -> bool:
+        return not bool(np.all(holds(tables(counts, wrong).astype(np.float64))))
+
+    def fewest(low: int, high: int, tables: Callable[[Ints, int], Ints]) -> int:
+        """Between ``low``, which holds, and ``high``, which does not."""
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if broken(middle, tables) else (middle, high)
+        return high
 
     total = int(np.sum(counts))
     if not broken(total):
         return None
-    low, high = -1, total
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if broken(middle) else (middle, high)
-    return high
+    # The corners are nearly always the worst: they find the place, all tables confirm it.
+    near = fewest(-1, total, _corner_tables)
+    return fewest(-1, near - 1, worst_tables) if near and broken(near - 1) else near
 
 
 def breaking_accuracy(
