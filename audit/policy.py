@@ -14,14 +14,15 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
+from audit import needed
 from audit.config import Policy, Rule
 from audit.metric_names import PROPORTIONS
 from audit.targets import RuleKind, Target, kind_of, quantity
 from audit.wording import concept_reason, interval_reason, needed_reason
 from concepts.records import ConceptResult, ConceptStage
 from slices.counts import CountedLog, SliceCounts
-from slices.power import Arm, Needed, needed_units, standard_error
-from slices.presentation import proportion_shortfall, support_shortfall
+from slices.power import Arm, Needed
+from slices.presentation import NCHS, proportion_shortfall, support_shortfall
 from slices.records import Disparity, Estimate, Simultaneous, SliceRecord
 from slices.slicing import OVERALL, Slice
 
@@ -158,6 +159,7 @@ def _judge_metric(target: Target, results: Results, policy: Policy) -> Judged:
     estimate = None if record is None else _estimate(record, metric)
     if record is None or estimate is None:
         return _nothing(target, None, f"No figure for {metric} could be computed in this slice.")
+    estimate = needed.in_cases(estimate, record)
     disparity = None
     value, low, high = estimate.value, estimate.low, estimate.high
     undefined, method = estimate.undefined, estimate.method
@@ -165,6 +167,7 @@ def _judge_metric(target: Target, results: Results, policy: Policy) -> Judged:
         disparity = _disparity(record, metric, target.against)
         if disparity is None:
             return _nothing(target, estimate.support, "There are no cases to compare the slice with.")
+        disparity = _with_cases(disparity, record, results)
         limits = disparity.difference if target.kind == "gap" else disparity.ratio
         value, low, high = limits.value, limits.low, limits.high
         undefined, method = disparity.undefined or estimate.undefined, disparity.method
@@ -173,7 +176,9 @@ def _judge_metric(target: Target, results: Results, policy: Policy) -> Judged:
             zero = _over_zero(target, metric, estimate, disparity, policy)
             if zero is not None:
                 return zero
-        return _nothing(target, estimate.support, undefined or f"{metric} is undefined here.")
+        nothing = _nothing(target, estimate.support, undefined or f"{metric} is undefined here.")
+        least = policy.minimum if isinstance(policy.minimum, int) else _least_support(metric, policy)
+        return replace(nothing, needed_n=least - estimate.support if least > estimate.support else None)
     base = Judged(
         rule=target.rule.id,
         kind=target.kind,
@@ -194,9 +199,15 @@ def _judge_metric(target: Target, results: Results, policy: Policy) -> Judged:
     joint = _simultaneous(record, target, metric)
     if joint is not None and side_of(target.kind, target.limit, joint.low, joint.high) == "wrong":
         return _read_jointly(base, joint, "fails")
-    shortfall = _shortfall(metric, estimate, policy, "")
-    if shortfall is None and disparity is not None and disparity.comparator is not None:
-        shortfall = _shortfall(metric, disparity.comparator, policy, "Comparator: ")
+
+    def shortfall_at(factor: float) -> str | None:
+        """Why the slice and its comparator, so many times as large, may not be judged."""
+        found = _shortfall(metric, needed.grown(estimate, factor), policy, "")
+        if found is None and disparity is not None and disparity.comparator is not None:
+            found = _shortfall(metric, needed.grown(disparity.comparator, factor), policy, "Comparator: ")
+        return found
+
+    shortfall = shortfall_at(1.0)
     side = side_of(target.kind, target.limit, low, high)
     if side == "right" and shortfall is None:
         reason = interval_reason(target.kind, target.limit, metric, low, high, "meets")
@@ -204,9 +215,51 @@ def _judge_metric(target: Target, results: Results, policy: Policy) -> Judged:
     if side == "wrong" and joint is not None:
         # Beyond the limit for this slice alone, but not over the whole family: show what was decisive.
         base = _read_jointly(base, joint, "cannot_tell")
-    if shortfall is not None:
-        return replace(base, outcome="not_enough_data", reason=shortfall)
-    return _with_needed(base, _needed(target, metric, estimate, disparity, results.confidence, joint))
+    more = needed.for_decision(
+        target, metric, estimate, disparity, results.confidence, joint, (base.low, base.high)
+    )
+    if shortfall is None:
+        return _with_needed(base, _at_least_one(more))
+    base = replace(base, outcome="not_enough_data", reason=shortfall)
+    if estimate.support == 0:
+        return base
+    enough = needed.to_be_judged(shortfall_at, estimate.support, estimate.clusters)
+    return _with_plan(base, needed.both(enough, more))
+
+
+def _with_plan(judged: Judged, more: Needed) -> Judged:
+    """A finding without enough data, with what it takes to be judged and decided."""
+    reason = judged.reason if more.reason is None else f"{judged.reason} {more.reason}"
+    return replace(judged, needed_n=more.units, needed_clusters=more.clusters, reason=reason)
+
+
+def _at_least_one(more: Needed) -> Needed:
+    """A check that its interval leaves undecided takes one more case at least."""
+    return replace(more, units=1) if more.units == 0 else more
+
+
+def _with_cases(disparity: Disparity, record: SliceRecord, results: Results) -> Disparity:
+    """The disparity with its comparator's size in cases, where its support is a number of classes."""
+    if disparity.comparator is None:
+        return disparity
+    if disparity.against == "complement":
+        every = results.record(OVERALL, record.klass)
+        if every is None:
+            return disparity
+        # The complement leaves out rows without a value of the slice's attributes: at most so many.
+        other = replace(every, n=every.n - record.n, clusters=None)
+    else:
+        reference = Slice(((record.slice.attributes[0], disparity.against),))
+        found = results.record(reference, record.klass)
+        if found is None:
+            return disparity
+        other = found
+    return replace(disparity, comparator=needed.in_cases(disparity.comparator, other))
+
+
+def _least_support(metric: str, policy: Policy) -> int:
+    """The smallest denominator that the small-slice rule asks for."""
+    return NCHS.minimum if metric in PROPORTIONS else policy.minimum_support
 
 
 def _over_zero(
@@ -322,20 +375,25 @@ def _judge_missing(
         return replace(
             base, reason=interval_reason(base.kind, target.limit, None, joint_low, joint_high, "fails")
         )
-    shortfall = _shortfall_of("missing_predictions", share, rows, units, None, policy)
-    if shortfall is not None:
-        return replace(base, outcome="not_enough_data", reason=shortfall)
-    if side_of(target.kind, target.limit, low, high) == "right":
+
+    def shortfall_at(factor: float) -> str | None:
+        size = round(rows * factor)
+        return _shortfall_of("missing_predictions", share, size, units * factor, None, policy)
+
+    shortfall = shortfall_at(1.0)
+    if shortfall is None and side_of(target.kind, target.limit, low, high) == "right":
         return replace(base, reason=interval_reason(base.kind, target.limit, None, low, high, "meets"))
+    arm = Arm(share, rows, effective=units)
+    more = needed.plan("at_most", target.limit, arm, None, confidence, level)
+    if shortfall is not None:
+        base = replace(base, outcome="not_enough_data", reason=shortfall)
+        return _with_plan(base, needed.both(needed.to_be_judged(shortfall_at, rows, None), more))
     base = replace(
         base,
         outcome="cannot_tell",
         reason=interval_reason(base.kind, target.limit, None, low, high, "cannot_tell"),
     )
-    needed = needed_units(
-        "at_most", target.limit, Arm(share, rows, effective=units), pointwise=confidence, simultaneous=level
-    )
-    return _with_needed(base, needed)
+    return _with_needed(base, _at_least_one(more))
 
 
 def _nothing(target: Target, support: int | None, reason: str) -> Judged:
@@ -352,13 +410,13 @@ def _nothing(target: Target, support: int | None, reason: str) -> Judged:
     return replace(_unavailable(bare), support=support)
 
 
-def _with_needed(judged: Judged, needed: Needed) -> Judged:
+def _with_needed(judged: Judged, more: Needed) -> Judged:
     return replace(
         judged,
-        needed_n=needed.units,
-        needed_clusters=needed.clusters,
+        needed_n=more.units,
+        needed_clusters=more.clusters,
         reason=f"{judged.reason} "
-        f"{needed_reason(needed.units, needed.clusters, needed.comparator_grows, needed.reason)}",
+        f"{needed_reason(more.units, more.clusters, more.comparator_grows, more.reason)}",
     )
 
 
@@ -403,48 +461,6 @@ def _shortfall_of(
     if metric in PROPORTIONS or metric == "missing_predictions":
         return proportion_shortfall(value, support, effective=effective, degrees=degrees)
     return support_shortfall(least, minimum=policy.minimum_support, what="support")
-
-
-def _needed(
-    target: Target,
-    metric: str,
-    estimate: Estimate,
-    disparity: Disparity | None,
-    confidence: float,
-    joint: Simultaneous | None,
-) -> Needed:
-    """Additional denominator units for a decision, if the present estimate is the truth."""
-    keys: Mapping[str, Literal["at_least", "at_most", "gap_at_most", "ratio_at_least"]] = {
-        "floor": "at_least",
-        "ceiling": "at_most",
-        "gap": "gap_at_most",
-        "ratio": "ratio_at_least",
-    }
-    level = confidence if joint is None else joint.level
-    inside = _arm(metric, estimate, confidence)
-    outside = None
-    if disparity is not None:
-        if disparity.comparator is None:
-            return Needed(None, reason="The comparator's own figures are not known.")
-        outside = _arm(metric, disparity.comparator, confidence)
-        if outside is None:
-            return Needed(None, reason="The comparator has no figure to plan on.")
-    if inside is None:
-        return Needed(None, reason="There is no figure to plan on.")
-    return needed_units(
-        keys[target.kind], target.limit, inside, outside, pointwise=confidence, simultaneous=level
-    )
-
-
-def _arm(metric: str, estimate: Estimate, confidence: float) -> Arm | None:
-    if estimate.value is None or estimate.support < 1:
-        return None
-    error = None
-    if metric not in PROPORTIONS:
-        if estimate.low is None or estimate.high is None:
-            return None
-        error = standard_error(estimate.low, estimate.high, confidence)
-    return Arm(estimate.value, estimate.support, estimate.effective, estimate.clusters, error)
 
 
 def judge_concepts(policy: Policy, stage: ConceptStage | None, confidence: float) -> tuple[Judged, ...]:

@@ -27,6 +27,8 @@ from audit.targets import Target, family, kind_of, targets
 from concepts.records import Cav, ConceptResult, ConceptStage
 from slices import records
 from slices.counts import AttributeSummary, CountedLog, Exclusion, OutcomeSpace, SliceCounts
+from slices.power import Arm, needed_units
+from slices.presentation import proportion_shortfall
 from slices.records import Disparity, Estimate, Limits, Simultaneous, SliceRecord
 from slices.roles import Attribute
 from slices.slicing import OVERALL, Slice
@@ -222,6 +224,68 @@ def test_undecided_says_how_many_more() -> None:
     on_the_limit = outcome(FLOOR, record(F, (0.85, 0.81, 0.89), (0.8, 0.93)))
     assert on_the_limit.needed_n is None
     assert "on the limit" in on_the_limit.reason
+
+
+@pytest.mark.parametrize(("value", "support", "limit"), [(0.99, 12, 0.85), (0.4, 5, 0.85), (0.86, 20, 0.85)])
+def test_not_enough_data_says_how_many_more(value: float, support: int, limit: float) -> None:
+    """Enough for the small-slice rule *and* for a decision, both counted up one case at a time."""
+    rule = Rule(id="f", metric="recall", at_least=limit, attributes=["sex"])
+    judged = outcome(rule, record(F, (value, 0.05, 1.0), (0.01, 1.0), support=support))
+    judged_from = next(
+        n for n in range(support, 10_000) if proportion_shortfall(value, n, limits=None) is None
+    )
+    decided = needed_units("at_least", limit, Arm(value, support), pointwise=0.95, simultaneous=0.999).units
+    assert decided is not None
+    assert judged.outcome == "not_enough_data"
+    assert judged.needed_n == max(judged_from - support, decided)
+    assert judged.needed_n >= 30 - support
+
+
+def test_without_a_single_case_the_minimum_is_what_it_takes_at_least() -> None:
+    assert outcome(FLOOR, record(F, (None, None, None), None, support=0)).needed_n == 30
+    judged = outcome(FLOOR, record(F, (None, None, None), None, support=0), Policy(minimum=12))
+    assert judged.needed_n == 12
+
+
+def test_a_thin_comparator_grows_with_the_slice() -> None:
+    met = ((0.0, -0.01, 0.01), (-0.02, 0.02))
+    thin = outcome(GAP, record(F, *met, kind="difference", comparator_support=12))
+    # 12 become 30 when 400 become 1,000.
+    assert thin.needed_n is not None
+    assert thin.needed_n >= 400 * (29.5 / 12) - 400
+
+
+def test_a_mean_over_classes_is_judged_by_its_cases_and_not_by_its_number_of_classes() -> None:
+    rule = Rule(id="m", metric="macro_recall", at_least=0.8, attributes=["sex"])
+    of_classes = Estimate("macro_recall", 0.93, 0.9, 0.96, 6, "bootstrap")
+    found = SliceRecord(F, None, 827, None, None, 0, 0, (of_classes,), (), ())
+    judged = outcome(rule, found)
+    assert (judged.outcome, judged.support) == ("meets", 827)
+    few = outcome(rule, replace(found, n=29))
+    assert (few.outcome, few.support) == ("not_enough_data", 29)
+    assert few.needed_n is not None
+    patients = outcome(rule, replace(found, clusters=12))
+    assert patients.outcome == "not_enough_data"
+    assert "12" in patients.reason
+
+
+def test_a_gap_left_open_by_a_lopsided_interval_needs_more_cases() -> None:
+    """The normal law would call it decided: 0.008 with a standard error of .005 inside 0.02."""
+    rule = Rule(id="g", metric="recall", gap_at_most=0.02, attributes=["sex"])
+    found = record(F, (-0.008, -0.027, 0.003), (-0.04, 0.01), kind="difference")
+    rare = replace(
+        found,
+        estimates=(Estimate("recall", 0.002, 0.0, 0.011, 495, "Wilson"),),
+        disparities=(
+            replace(found.disparities[0], comparator=Estimate("recall", 0.01, 0.003, 0.03, 304, "Wilson")),
+        ),
+    )
+    judged = outcome(rule, rare)
+    assert judged.outcome == "cannot_tell"
+    assert needed_units("gap_at_most", 0.02, Arm(0.002, 495), Arm(0.01, 304)).units == 0
+    assert judged.needed_n is not None
+    # Half as long an interval would lie inside, with room for what the new cases add.
+    assert 200 < judged.needed_n < 10 * 495
 
 
 limits = st.floats(0, 1)
