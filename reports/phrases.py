@@ -24,6 +24,8 @@ def visible(text: str) -> str:
 
     They would vanish, break the markup, or make a value read as another one.
     """
+    if text.isprintable():
+        return text
     return "".join(
         f"U+{ord(c):04X}" if unicodedata.category(c) in ("Cc", "Cs", "Cf", "Zl", "Zp") else c for c in text
     )
