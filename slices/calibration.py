@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slices.intervals import clopper_pearson
+from slices.said import say
 from slices.scores import FEW, Floats, Ints, ScoreEstimate
 
 BINS = 15
@@ -108,14 +109,30 @@ def calibration_error(
     """
     rows = int(scores.size)
     units = rows if clusters is None else int(np.unique(clusters).size)
-    method = "debiased (Kumar, Liang & Ma 2019), bins of equal numbers"
+    method = say("method.debiased", "debiased (Kumar, Liang & Ma 2019), bins of equal numbers")
     if units < 2 * FEW:
-        what = "rows" if clusters is None else "clusters"
-        return ScoreEstimate(
-            None, None, None, None, rows, method, f"{units} {what} with a score; {2 * FEW} are needed."
-        )
+        if clusters is None:
+            few = say(
+                "undefined.few_scored_rows",
+                "{rows} rows with a score; {minimum} are needed.",
+                rows=units,
+                minimum=2 * FEW,
+            )
+        else:
+            few = say(
+                "undefined.few_scored_clusters",
+                "{clusters} clusters with a score; {minimum} are needed.",
+                clusters=units,
+                minimum=2 * FEW,
+            )
+        return ScoreEstimate(None, None, None, None, rows, method, few)
     if not bool(np.all((scores >= 0) & (scores <= 1))):
-        reason = f"Scores run from {scores.min():g} to {scores.max():g}: they are no probabilities."
+        reason = say(
+            "undefined.no_probabilities",
+            "Scores run from {low:g} to {high:g}: they are no probabilities.",
+            low=scores.min(),
+            high=scores.max(),
+        )
         return ScoreEstimate(None, None, None, None, rows, method, reason)
     used = max(2, min(bins, rows // FEW))
     curve = reliability(scores, labels, clusters, bins=used, confidence=confidence)
@@ -128,7 +145,10 @@ def calibration_error(
     # The correction holds only if the observed gaps were the true ones: it is uncertain by its own size.
     se = sqrt(float(share**2 @ _debiased_variance(gap, np.sqrt(curve.variance))) + correction**2)
     if se == 0:
-        reason = "Every bin holds one class and one score: the error has no spread to measure."
+        reason = say(
+            "undefined.no_spread_in_bins",
+            "Every bin holds one class and one score: the error has no spread to measure.",
+        )
         return ScoreEstimate(value, None, None, None, rows, method, reason)
     from scipy.special import ndtri
 

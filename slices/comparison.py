@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from slices.counts import ClusterPatterns, CountedLog, SliceCounts
 from slices.errors import LogError
 from slices.records import Tested
+from slices.said import Said, say
 from slices.slicing import Slice
 
 Array = NDArray[np.float64]
@@ -25,6 +26,13 @@ class Pair:
     index: int
     against: str
     other: int | None = None
+
+
+def of_side(side: int, reason: str) -> Said:
+    """Why a comparison has no value, and whose fault it is: 0 the slice's, 1 its comparator's."""
+    if side == 0:
+        return say("undefined.slice", "the slice: {reason}", reason=reason)
+    return say("undefined.comparator", "the comparator: {reason}", reason=reason)
 
 
 def reference_slice(slice_: Slice, value: str) -> Slice | None:

@@ -30,6 +30,7 @@ from slices.replication import (
     Replicated,
     replicate,
 )
+from slices.said import say
 from slices.selection import NONE, Bounds, Design, Unit, bootstrap_valid, bounds, linearised_error
 from slices.weighting import linearise_rows
 
@@ -37,7 +38,7 @@ Array = NDArray[np.float64]
 Progress = Callable[[str, int, int], None]
 Places = tuple[NDArray[np.intp], NDArray[np.intp]]
 
-UNKNOWN_NEGATIVES = "true negatives are not known in this log"
+UNKNOWN_NEGATIVES = say("undefined.unknown_negatives", "true negatives are not known in this log")
 
 __all__ = ["MOST_UNDEFINED", "Estimation", "Places", "Results", "adjusted", "redrawn"]
 

@@ -30,6 +30,7 @@ from slices.counts import CountedLog, CountTable, OutcomeSpace
 from slices.errors import LogError
 from slices.metrics import METRICS, POOLED, SCORE_METRICS, gradient
 from slices.resampling import generator
+from slices.said import say
 from slices.simultaneous import OVER_CLASSES, Member
 from slices.slicing import Slice
 
@@ -73,7 +74,7 @@ def joint_level(
     seed : int
     """
     if len(family) <= 1:
-        return JointLevel(alpha, "one quantity")
+        return JointLevel(alpha, say("joint.one", "one quantity"))
     found = [(member, _slopes(member, counts, others)) for member in family]
     known = [(member, slope) for member, slope in found if slope is not None]
     correlations, lonely = _correlations(
@@ -83,7 +84,15 @@ def joint_level(
     each = level_of_groups(correlations, lonely, alpha, seed)
     bonferroni = alpha / len(family)
     groups = len({member.tested.slice for member in family})
-    text = f"max-T over {len(family):,} quantities in {groups:,} group{'' if groups == 1 else 's'}"
+    if groups == 1:
+        text = say("joint.max_t_one", "max-T over {family:,} quantities in 1 group", family=len(family))
+    else:
+        text = say(
+            "joint.max_t",
+            "max-T over {family:,} quantities in {groups:,} groups",
+            family=len(family),
+            groups=groups,
+        )
     # The draws' error aside it cannot be smaller.
     return JointLevel(max(each, bonferroni), text)
 

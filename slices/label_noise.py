@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from slices.intervals import clopper_pearson
 from slices.metrics import Metric, gradient
+from slices.said import say
 from slices.scores import logit_limits
 
 Floats = NDArray[np.float64]
@@ -26,9 +27,11 @@ EVERY_TURN = 2000
 GRID = 257
 
 # Said beside every corrected figure.
-ASSUMPTION = (
-    "Assumes that, among truly positive rows and among truly negative ones, a label is wrong "
-    "independently of the model's call. If hard cases mislead both, the correction is optimistic."
+ASSUMPTION = say(
+    "label_noise.assumption",
+    "Assumes that, among truly positive rows and among truly negative ones, a "
+    "label is wrong independently of the model's call. If hard cases mislead both, "
+    "the correction is optimistic.",
 )
 
 
@@ -88,7 +91,7 @@ def corrected_metric(
     keeps the error from vanishing). Where all of them lie outside the range, undefined: the
     stated accuracies contradict the log.
     """
-    method = "corrected for label accuracy, conditional independence assumed"
+    method = say("method.corrected", "corrected for label accuracy, conditional independence assumed")
     table = corrected_counts(counts, sensitivity, specificity)
     if metric.name in ("precision", "npv"):
         return _predictive(metric, counts, sensitivity, specificity, confidence, design_effect, method)
@@ -100,7 +103,10 @@ def corrected_metric(
     observed = np.asarray(counts, dtype=np.float64)
     se = sqrt(max(float(observed @ np.nan_to_num(influence) ** 2), 0.0) * design_effect)
     if se == 0:
-        reason = "The corrected estimate lies at the end of its range and has no spread: no limits."
+        reason = say(
+            "undefined.corrected_end",
+            "The corrected estimate lies at the end of its range and has no spread: no limits.",
+        )
         return Corrected(value, None, None, method, reason)
     from scipy.special import ndtri
 
@@ -311,7 +317,10 @@ def _predictive(
 
 
 def _contradiction(sensitivity: float, specificity: float) -> str:
-    return (
-        f"Labels with sensitivity {sensitivity:g} and specificity {specificity:g} would put the figure "
-        "outside its range: the stated accuracies do not fit this slice."
+    return say(
+        "undefined.contradiction",
+        "Labels with sensitivity {sensitivity:g} and specificity {specificity:g} would "
+        "put the figure outside its range: the stated accuracies do not fit this slice.",
+        sensitivity=sensitivity,
+        specificity=specificity,
     )

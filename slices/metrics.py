@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slices.errors import LogError
+from slices.said import say
 
 Floats = NDArray[np.float64]
 Kind = Literal["proportion", "f1", "balanced", "mcc", "score"]
@@ -111,10 +112,10 @@ _VALUES: dict[str, Callable[[Floats, Floats, Floats, Floats], Floats]] = {
     "mcc": _mcc,
 }
 
-_NO_ROW = "no counted row"
-_NO_POSITIVE = "no row with a positive label"
-_NO_NEGATIVE = "no row with a negative label"
-_ONE_SIDED = "no row with a positive label, or none with a negative one"
+_NO_ROW = say("undefined.no_row", "no counted row")
+_NO_POSITIVE = say("undefined.no_positive", "no row with a positive label")
+_NO_NEGATIVE = say("undefined.no_negative", "no row with a negative label")
+_ONE_SIDED = say("undefined.one_sided", "no row with a positive label, or none with a negative one")
 _NO_FORM: Form = (0, 0, 0, 0)
 
 
@@ -138,13 +139,23 @@ def _composite(
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        _proportion("precision", "precision", ((1, 0, 0, 0), (1, 1, 0, 0)), "high", "no positive prediction"),
+        _proportion(
+            "precision",
+            "precision",
+            ((1, 0, 0, 0), (1, 1, 0, 0)),
+            "high",
+            say("undefined.no_positive_prediction", "no positive prediction"),
+        ),
         _proportion("recall", "recall", ((1, 0, 0, 0), (1, 0, 1, 0)), "high", _NO_POSITIVE),
         _proportion("fpr", "false positive rate", ((0, 1, 0, 0), (0, 1, 0, 1)), "low", _NO_NEGATIVE),
         _proportion("fnr", "false negative rate", ((0, 0, 1, 0), (1, 0, 1, 0)), "low", _NO_POSITIVE),
         _proportion("specificity", "specificity", ((0, 0, 0, 1), (0, 1, 0, 1)), "high", _NO_NEGATIVE),
         _proportion(
-            "npv", "negative predictive value", ((0, 0, 0, 1), (0, 0, 1, 1)), "high", "no negative prediction"
+            "npv",
+            "negative predictive value",
+            ((0, 0, 0, 1), (0, 0, 1, 1)),
+            "high",
+            say("undefined.no_negative_prediction", "no negative prediction"),
         ),
         Metric(
             "f1",
@@ -155,7 +166,7 @@ METRICS: dict[str, Metric] = {
             "high",
             0,
             1,
-            "no positive label and no positive prediction",
+            say("undefined.neither", "no positive label and no positive prediction"),
         ),
         _proportion("accuracy", "accuracy", ((1, 0, 0, 1), (1, 1, 1, 1)), "high", _NO_ROW),
         _composite("balanced_accuracy", "balanced accuracy", "balanced", "high", _ONE_SIDED),
@@ -166,7 +177,7 @@ METRICS: dict[str, Metric] = {
             "Matthews correlation coefficient",
             "mcc",
             "high",
-            "labels or predictions are all of one class",
+            say("undefined.one_class", "labels or predictions are all of one class"),
             lowest=-1,
         ),
         _composite("auroc", "area under the ROC curve", "score", "high", _ONE_SIDED),
@@ -333,7 +344,7 @@ def _several_class_mcc(tp: Floats, fp: Floats, fn: Floats, tn: Floats) -> Floats
 
 
 def _pooled() -> dict[str, PooledMetric]:
-    nothing = "no counted row"
+    nothing = say("undefined.no_row", "no counted row")
     found = [
         PooledMetric("accuracy", "accuracy", "high", 0, 1, nothing),
         PooledMetric("balanced_accuracy", "balanced accuracy (mean recall)", "high", 0, 1, nothing),
@@ -343,13 +354,13 @@ def _pooled() -> dict[str, PooledMetric]:
             "high",
             -1,
             1,
-            "labels or predictions are all of one class",
+            say("undefined.one_class", "labels or predictions are all of one class"),
         ),
     ]
     for how, words in (("macro", "mean over classes of"), ("micro", "pooled over classes:")):
         for name in AVERAGED:
             base = METRICS[name]
-            reason = f"{base.undefined}, in any class"
+            reason = say("undefined.any_class", "{reason}, in any class", reason=base.undefined)
             found.append(PooledMetric(f"{how}_{name}", f"{words} {base.title}", base.better, 0, 1, reason))
     return {metric.name: metric for metric in found}
 

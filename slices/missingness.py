@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from slices.intervals import clopper_pearson, mover_difference, mover_ratio
 from slices.metrics import Metric
+from slices.said import say
 
 Pair = tuple[float, float]
 
@@ -38,8 +39,8 @@ class WorstCase:
     undefined: str | None = None
 
 
-METHOD = "Manski bounds, Imbens-Manski limits from exact ones"
-BETWEEN_CLUSTERS = f"{METHOD}, rows divided by the design effect"
+METHOD = say("method.manski", "Manski bounds, Imbens-Manski limits from exact ones")
+BETWEEN_CLUSTERS = say("method.manski_clusters", "{method}, rows divided by the design effect", method=METHOD)
 
 
 def worst_case_value(
@@ -127,7 +128,9 @@ def worst_case_ratio(
     if any(n <= 0 for corner in corners for _, n in corner):
         return WorstCase(None, None, None, None, METHOD, metric.undefined)
     if any(other[0] <= 0 for _, other in corners):
-        return WorstCase(None, None, None, None, METHOD, "the comparator's metric is 0")
+        return WorstCase(
+            None, None, None, None, METHOD, say("undefined.comparator_zero", "the comparator's metric is 0")
+        )
     values = [_rescaled(metric, a[0] / a[1]) / _rescaled(metric, b[0] / b[1]) for a, b in corners]
     # The width is judged on the log scale, where the limits are made; a share of 0 has no logarithm.
     width = float(np.log(values[1] / values[0])) if values[0] > 0 else np.inf

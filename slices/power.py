@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from slices.said import say
 from slices.selection import EXACT_BELOW, LATTICE_BELOW
 
 RuleKind = Literal["at_least", "at_most", "gap_at_most", "ratio_at_least"]
@@ -122,16 +123,24 @@ def needed_units(
         margin = limit - abs(estimate)
     else:
         if limit <= 0 or inside.value <= 0 or outside.value <= 0:
-            return Needed(None, reason="A ratio with a rate of zero has no logarithm to plan on.")
+            return Needed(
+                None,
+                reason=say("needed.zero_rate", "A ratio with a rate of zero has no logarithm to plan on."),
+            )
         estimate = log(inside.value / outside.value)
         scales = (inside.value**-2, outside.value**-2)
         margin = estimate - log(limit)
     variances = (inside.unit_variance * scales[0], outside.unit_variance * scales[1])
     if sum(variances) == 0:
-        return Needed(None, reason="Both estimates are at the end of their range: no spread to plan on.")
+        return Needed(
+            None,
+            reason=say("needed.ends", "Both estimates are at the end of their range: no spread to plan on."),
+        )
     confidence = pointwise if margin > 0 else simultaneous
     if margin == 0:
-        return Needed(None, reason="The estimate lies on the limit: no number of rows decides.")
+        return Needed(
+            None, reason=say("needed.on_limit", "The estimate lies on the limit: no number of rows decides.")
+        )
     units = _least_normal(
         abs(margin),
         variances,
@@ -141,7 +150,11 @@ def needed_units(
         # A gap that is met lies between two limits: the far one can be missed too.
         far=limit + abs(estimate) if rule == "gap_at_most" and margin > 0 else inf,
     )
-    reason = None if units is not None else f"More than {MOST_UNITS:,} rows would be needed."
+    reason = (
+        None
+        if units is not None
+        else say("needed.most", "More than {units:,} rows would be needed.", units=MOST_UNITS)
+    )
     return Needed(units, _in_clusters(units, inside), comparator_grows=True, reason=reason)
 
 
@@ -214,12 +227,14 @@ def _needed_for_value(
     rule: RuleKind, limit: float, arm: Arm, pointwise: float, simultaneous: float, power: float
 ) -> Needed:
     if arm.value == limit:
-        return Needed(None, reason="The estimate lies on the limit: no number of rows decides.")
+        return Needed(
+            None, reason=say("needed.on_limit", "The estimate lies on the limit: no number of rows decides.")
+        )
     right_side = (arm.value > limit) == (rule == "at_least")
     if arm.se is not None:
         confidence = pointwise if right_side else simultaneous
         if arm.se == 0:
-            return Needed(None, reason="The estimate has no spread to plan on.")
+            return Needed(None, reason=say("needed.no_spread", "The estimate has no spread to plan on."))
         units = _least_normal(
             abs(arm.value - limit),
             (arm.unit_variance, 0.0),
@@ -227,7 +242,11 @@ def _needed_for_value(
             _quantile(confidence),
             power,
         )
-        reason = None if units is not None else f"More than {MOST_UNITS:,} rows would be needed."
+        reason = (
+            None
+            if units is not None
+            else say("needed.most", "More than {units:,} rows would be needed.", units=MOST_UNITS)
+        )
         return Needed(units, _in_clusters(units, arm), reason=reason)
     # A ceiling on a proportion is a floor on its complement.
     value, floor = (arm.value, limit) if rule == "at_least" else (1 - arm.value, 1 - limit)
@@ -235,7 +254,9 @@ def _needed_for_value(
         value, floor, arm.units / arm.design_effect, 1 - pointwise, 1 - simultaneous, power
     )
     if effective is None:
-        return Needed(None, reason=f"More than {MOST_UNITS:,} rows would be needed.")
+        return Needed(
+            None, reason=say("needed.most", "More than {units:,} rows would be needed.", units=MOST_UNITS)
+        )
     units = ceil(effective * arm.design_effect)
     return Needed(units, _in_clusters(units, arm))
 

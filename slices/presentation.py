@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from slices.intervals import clopper_pearson, korn_graubard
+from slices.said import say
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,32 +111,68 @@ def proportion_shortfall(
     Presentation Standards for Proportions, Vital and Health Statistics 2(175).
     """
     if support < rule.minimum:
-        return f"The denominator is {support}; {rule.minimum} are needed."
+        return say(
+            "minimum.denominator",
+            "The denominator is {support}; {minimum} are needed.",
+            support=support,
+            minimum=rule.minimum,
+        )
     if effective is not None and effective < rule.minimum:
-        return f"The effective denominator is {effective:.1f} of {support}; {rule.minimum} are needed."
+        return say(
+            "minimum.effective",
+            "The effective denominator is {effective:.1f} of {support}; {minimum} are needed.",
+            effective=effective,
+            support=support,
+            minimum=rule.minimum,
+        )
     low, high = limits or korn_graubard_limits(value, support, effective=effective, degrees=degrees)
     width = high - low
     if width >= rule.wide:
-        return f"The exact 95% interval is {width:.2f} wide; less than {rule.wide:.2f} is needed."
+        return say(
+            "minimum.wide",
+            "The exact 95% interval is {width:.2f} wide; less than {widest:.2f} is needed.",
+            width=width,
+            widest=rule.wide,
+        )
     if width > rule.narrow and width / max(value, 1 - value) > rule.relative:
-        return (
-            f"The exact 95% interval is {width / max(value, 1 - value):.0%} as wide as the proportion and "
-            f"its complement; at most {rule.relative:.0%} is allowed."
+        return say(
+            "minimum.relative",
+            "The exact 95% interval is {share:.0%} as wide as the proportion and its "
+            "complement; at most {most:.0%} is allowed.",
+            share=width / max(value, 1 - value),
+            most=rule.relative,
         )
     if degrees is not None and degrees < rule.degrees:
-        return f"{degrees + 1:.0f} clusters contribute to the denominator; {rule.degrees + 1} are needed."
+        return say(
+            "minimum.clusters",
+            "{clusters:.0f} clusters contribute to the denominator; {minimum} are needed.",
+            clusters=degrees + 1,
+            minimum=rule.degrees + 1,
+        )
     return None
 
 
 def proportion_review(value: float) -> str | None:
     """The standard's request for a statistician's look at a proportion without events, or of events only."""
     if value in (0, 1):
-        return f"The estimate is exactly {value:.0f}: the standard asks that a statistician reviews it."
+        return say(
+            "minimum.review",
+            "The estimate is exactly {value:.0f}: the standard asks that a statistician reviews it.",
+            value=value,
+        )
     return None
 
 
-def support_shortfall(support: float, *, minimum: int = NCHS.minimum, what: str = "support") -> str | None:
+def support_shortfall(
+    support: float, *, minimum: int = NCHS.minimum, what: str = say("minimum.of.support", "support")
+) -> str | None:
     """Why a metric that is no proportion (F1, MCC, AUROC) must not be judged: below a stated support."""
     if support < minimum:
-        return f"The {what} is {support:g}; {minimum} are needed."
+        return say(
+            "minimum.support",
+            "The {what} is {support:g}; {minimum} are needed.",
+            what=what,
+            support=support,
+            minimum=minimum,
+        )
     return None

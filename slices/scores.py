@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from slices.degrees import satterthwaite_degrees
 from slices.intervals import clopper_pearson
+from slices.said import say
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -96,12 +97,19 @@ def auroc(counts: ScoreHistogram, *, confidence: float = 0.95, logit: bool = Tru
     """
     n1, n0 = int(counts.positives.sum()), int(counts.negatives.sum())
     if (reason := _one_class(n1, n0)) is not None:
-        return ScoreEstimate(None, None, None, None, n1 + n0, "DeLong", reason)
+        return ScoreEstimate(None, None, None, None, n1 + n0, say("method.delong", "DeLong"), reason)
     v10, v01 = _placements(counts)
     value = float(counts.positives @ v10) / n1
     if min(n1, n0) < FEW_OF_A_CLASS or value in (0.0, 1.0):
         low, high = newcombe_auc_limits(value, n1, n0, confidence)
-        return ScoreEstimate(value, low, high, None, n1 + n0, "Newcombe's method 5 (few rows of a class)")
+        return ScoreEstimate(
+            value,
+            low,
+            high,
+            None,
+            n1 + n0,
+            say("method.newcombe_few", "Newcombe's method 5 (few rows of a class)"),
+        )
     s10 = float(counts.positives @ (v10 - value) ** 2) / (n1 - 1)
     s01 = float(counts.negatives @ (v01 - value) ** 2) / (n0 - 1)
     se = sqrt(s10 / n1 + s01 / n0)
@@ -109,9 +117,11 @@ def auroc(counts: ScoreHistogram, *, confidence: float = 0.95, logit: bool = Tru
         influence = np.concatenate([(v10 - value) / n1, (v01 - value) / n0])
         degrees = satterthwaite_degrees(influence, np.concatenate([counts.positives, counts.negatives]))
         low, high = logit_limits(value, se, _student(confidence, degrees))
-        return ScoreEstimate(value, low, high, se, n1 + n0, "DeLong, logit-t")
+        return ScoreEstimate(value, low, high, se, n1 + n0, say("method.delong_logit", "DeLong, logit-t"))
     reach = _normal(confidence) * se
-    return ScoreEstimate(value, value - reach, value + reach, se, n1 + n0, "DeLong, linear scale")
+    return ScoreEstimate(
+        value, value - reach, value + reach, se, n1 + n0, say("method.delong_linear", "DeLong, linear scale")
+    )
 
 
 def auroc_clustered(
@@ -136,7 +146,7 @@ def auroc_clustered(
     """
     counts = histogram(scores, labels)
     n1, n0 = int(counts.positives.sum()), int(counts.negatives.sum())
-    method = "Obuchowski, logit-t"
+    method = say("method.obuchowski", "Obuchowski, logit-t")
     if (reason := _one_class(n1, n0)) is not None:
         return ScoreEstimate(None, None, None, None, n1 + n0, method, reason)
     v10, v01 = _placements(counts)
@@ -149,7 +159,12 @@ def auroc_clustered(
     i10 = int(np.unique(clusters[labels]).size)
     i01 = int(np.unique(clusters[~labels]).size)
     if min(i10, i01) < 2:
-        reason = f"{i10} clusters hold a positive row and {i01} a negative one; 2 of each are needed."
+        reason = say(
+            "undefined.two_clusters",
+            "{positive} clusters hold a positive row and {negative} a negative one; 2 of each are needed.",
+            positive=i10,
+            negative=i01,
+        )
         return ScoreEstimate(value, None, None, None, n1 + n0, method, reason)
     used = int(np.unique(clusters).size)
     s10 = i10 / (i10 - 1) * float(d1 @ d1) / n1
@@ -159,7 +174,14 @@ def auroc_clustered(
     if value in (0.0, 1.0) or variance <= 0 or min(i10, i01) < FEW:
         # As if each cluster were one row: never more certain than that.
         low, high = newcombe_auc_limits(value, i10, i01, confidence)
-        return ScoreEstimate(value, low, high, None, n1 + n0, "Newcombe's method 5 with n = clusters")
+        return ScoreEstimate(
+            value,
+            low,
+            high,
+            None,
+            n1 + n0,
+            say("method.newcombe_clusters", "Newcombe's method 5 with n = clusters"),
+        )
     se = sqrt(variance)
     whole = d1 / n1 + d0 / n0
     degrees = min(min(i10, i01) - 1, satterthwaite_degrees(whole[whole != 0]))
@@ -206,16 +228,26 @@ def average_precision(counts: ScoreHistogram, *, confidence: float = 0.95) -> Sc
     intervals, ECML PKDD: the logit and the binomial interval.
     """
     n1, n0 = int(counts.positives.sum()), int(counts.negatives.sum())
-    method = "influence function, logit scale"
+    method = say("method.influence", "influence function, logit scale")
     if n1 == 0:
-        return ScoreEstimate(None, None, None, None, 0, method, "No row has a positive label.")
+        return ScoreEstimate(
+            None,
+            None,
+            None,
+            None,
+            0,
+            method,
+            say("undefined.no_positive_row", "No row has a positive label."),
+        )
     value, of_positive, of_negative = average_precision_influence(counts)
     total = n1 + n0
     square = float(counts.positives @ of_positive**2 + counts.negatives @ of_negative**2)
     se = sqrt(square / total) / sqrt(max(total - 1, 1))
     if n1 < FEW or value >= 1 or se == 0:
         low, high = exact_limits(value, n1, confidence)
-        return ScoreEstimate(value, low, high, None, n1, "Clopper-Pearson with n = positives")
+        return ScoreEstimate(
+            value, low, high, None, n1, say("method.exact_positives", "Clopper-Pearson with n = positives")
+        )
     low, high = logit_limits(value, se, _normal(confidence))
     return ScoreEstimate(value, low, high, se, n1, method)
 
@@ -226,20 +258,39 @@ def average_precision_clustered(
     """Average precision with the influence function summed per cluster; logit-t, clusters - 1 degrees."""
     counts = histogram(scores, labels)
     n1 = int(counts.positives.sum())
-    method = "influence function summed per cluster, logit-t"
+    method = say("method.influence_clusters", "influence function summed per cluster, logit-t")
     if n1 == 0:
-        return ScoreEstimate(None, None, None, None, 0, method, "No row has a positive label.")
+        return ScoreEstimate(
+            None,
+            None,
+            None,
+            None,
+            0,
+            method,
+            say("undefined.no_positive_row", "No row has a positive label."),
+        )
     value, of_positive, of_negative = average_precision_influence(counts)
     at = np.searchsorted(counts.scores, scores)
     rows = np.where(labels, of_positive[at], of_negative[at]) / scores.size
     holding = int(np.unique(clusters[labels]).size)
     if holding < 2:
-        reason = f"{holding} cluster holds a positive row; 2 are needed."
+        reason = say(
+            "undefined.one_cluster",
+            "{clusters} cluster holds a positive row; 2 are needed.",
+            clusters=holding,
+        )
         return ScoreEstimate(value, None, None, None, n1, method, reason)
     se = clustered_error(rows, clusters)
     if holding < FEW or value >= 1 or se == 0:
         low, high = exact_limits(value, holding, confidence)
-        return ScoreEstimate(value, low, high, None, n1, "Clopper-Pearson with n = clusters with a positive")
+        return ScoreEstimate(
+            value,
+            low,
+            high,
+            None,
+            n1,
+            say("method.exact_positive_clusters", "Clopper-Pearson with n = clusters with a positive"),
+        )
     degrees = min(holding - 1, cluster_degrees(rows, clusters))
     low, high = logit_limits(value, se, _student(confidence, degrees))
     return ScoreEstimate(value, low, high, se, n1, method)
@@ -283,11 +334,26 @@ def brier(
     influence function is the row's loss less the mean.
     """
     rows = int(scores.size)
-    method = "mean of squared errors, logit-t" + ("" if clusters is None else ", summed per cluster")
+    method = say("method.squares", "mean of squared errors, logit-t")
+    if clusters is not None:
+        method = say("method.squares_clusters", "mean of squared errors, logit-t, summed per cluster")
     if rows == 0:
-        return ScoreEstimate(None, None, None, None, 0, method, "No row has a score and a label.")
+        return ScoreEstimate(
+            None,
+            None,
+            None,
+            None,
+            0,
+            method,
+            say("undefined.no_scored_row", "No row has a score and a label."),
+        )
     if not bool(np.all((scores >= 0) & (scores <= 1))):
-        reason = f"Scores run from {scores.min():g} to {scores.max():g}: they are no probabilities."
+        reason = say(
+            "undefined.no_probabilities",
+            "Scores run from {low:g} to {high:g}: they are no probabilities.",
+            low=scores.min(),
+            high=scores.max(),
+        )
         return ScoreEstimate(None, None, None, None, rows, method, reason)
     loss = (scores - labels) ** 2
     value = float(loss.mean())
@@ -296,8 +362,10 @@ def brier(
     se = clustered_error((loss - value) / rows, units) if size > 1 else 0.0
     if size < FEW or se == 0 or value in (0.0, 1.0):
         low, high = exact_limits(value, size, confidence)
-        what = "rows" if clusters is None else "clusters"
-        return ScoreEstimate(value, low, high, None, rows, f"Clopper-Pearson with n = {what}")
+        method = say("method.exact_rows", "Clopper-Pearson with n = rows")
+        if clusters is not None:
+            method = say("method.exact_score_clusters", "Clopper-Pearson with n = clusters")
+        return ScoreEstimate(value, low, high, None, rows, method)
     degrees = cluster_degrees((loss - value) / rows, units)
     low, high = logit_limits(value, se, _student(confidence, degrees))
     return ScoreEstimate(value, low, high, se, rows, method)
@@ -344,7 +412,11 @@ def _placements(counts: ScoreHistogram) -> tuple[Floats, Floats]:
 def _one_class(n1: int, n0: int) -> str | None:
     if n1 and n0:
         return None
-    return "No row has a positive label." if n1 == 0 else "No row has a negative label."
+    return (
+        say("undefined.no_positive_row", "No row has a positive label.")
+        if n1 == 0
+        else say("undefined.no_negative_row", "No row has a negative label.")
+    )
 
 
 def _expit(x: float) -> float:

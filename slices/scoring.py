@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slices.calibration import calibration_error
-from slices.comparison import Pair
+from slices.comparison import Pair, of_side
 from slices.counts import CountedLog, ScoreRows
 from slices.intervals import mover_difference, mover_ratio
 from slices.metrics import METRICS
 from slices.records import Disparity, Estimate, Limits, Quantity
+from slices.said import say
 from slices.scores import (
     ScoreEstimate,
     auroc,
@@ -28,8 +29,8 @@ from slices.scores import (
 )
 from slices.selection import METHODS, MOVER, NONE, SAME, Bounds
 
-NO_SCORES = "the log has no score column"
-WEIGHTED = "scores of a weighted log are not estimated"
+NO_SCORES = say("undefined.no_scores", "the log has no score column")
+WEIGHTED = say("undefined.weighted_scores", "scores of a weighted log are not estimated")
 
 
 def score_estimate(name: str, rows: ScoreRows | None, confidence: float) -> ScoreEstimate:
@@ -45,7 +46,7 @@ def score_estimate(name: str, rows: ScoreRows | None, confidence: float) -> Scor
     """
     if rows is None or rows.weight is not None:
         reason = NO_SCORES if rows is None else WEIGHTED
-        return ScoreEstimate(None, None, None, None, 0, "none", reason)
+        return ScoreEstimate(None, None, None, None, 0, METHODS[NONE], reason)
     scores, labels = rows.scores, rows.positive
     clusters = None if rows.cluster is None else np.unique(rows.cluster, return_inverse=True)[1]
     if name == "brier":
@@ -124,8 +125,8 @@ class Scores:
         difference, ratio = _against(mine, other)
         reason = None
         if difference.low is None:
-            side, found = ("the slice", mine) if mine.low is None else ("the comparator", other)
-            reason = f"{side}: {found.undefined or METRICS[name].undefined}"
+            side, found = (0, mine) if mine.low is None else (1, other)
+            reason = of_side(side, found.undefined or METRICS[name].undefined)
         return Disparity(
             metric=name,
             against=self.pairs[row].against,

@@ -70,6 +70,7 @@ from slices.intervals import (
     wilson,
 )
 from slices.metrics import METRICS, Metric, gradient
+from slices.said import say
 
 Array = NDArray[np.float64]
 
@@ -84,24 +85,24 @@ NO_VARIANCE = 1e-9
 NONE, EXACT, HULL, LOGIT, EXACT_CLUSTERS, GRAUBARD, MOVER, FISHER, BCA, PERCENTILE, SCORE, SAME = range(12)
 LOGIT_IMAGES, EXACT_IMAGES, LOGIT_WEIGHTS, EXACT_WEIGHTS, GRAUBARD_WEIGHTS, MOVER_SCORE = range(12, 18)
 METHODS = (
-    "none",
-    "Clopper-Pearson",
-    "Wilson and Jeffreys, the wider",
-    "logit-t over clusters",
-    "Clopper-Pearson, n = clusters",
-    "Korn-Graubard",
-    "MOVER",
-    "Fisher's z, linearised",
-    "bootstrap, BCa",
-    "bootstrap, percentile",
-    "score (Miettinen-Nurminen, Koopman)",
-    "as the pointwise limits",
-    "logit-t over images (ids)",
-    "Clopper-Pearson, n = images (ids)",
-    "logit-t, linearised for weights",
-    "Clopper-Pearson, n = effective rows (Kish)",
-    "Korn-Graubard, linearised for weights",
-    "MOVER and score, the wider",
+    say("method.none", "none"),
+    say("method.clopper_pearson", "Clopper-Pearson"),
+    say("method.wilson_jeffreys", "Wilson and Jeffreys, the wider"),
+    say("method.logit_clusters", "logit-t over clusters"),
+    say("method.exact_clusters", "Clopper-Pearson, n = clusters"),
+    say("method.korn_graubard", "Korn-Graubard"),
+    say("method.mover", "MOVER"),
+    say("method.fisher", "Fisher's z, linearised"),
+    say("method.bca", "bootstrap, BCa"),
+    say("method.percentile", "bootstrap, percentile"),
+    say("method.score", "score (Miettinen-Nurminen, Koopman)"),
+    say("method.pointwise", "as the pointwise limits"),
+    say("method.logit_images", "logit-t over images (ids)"),
+    say("method.exact_images", "Clopper-Pearson, n = images (ids)"),
+    say("method.logit_weights", "logit-t, linearised for weights"),
+    say("method.exact_weights", "Clopper-Pearson, n = effective rows (Kish)"),
+    say("method.korn_graubard_weights", "Korn-Graubard, linearised for weights"),
+    say("method.mover_score", "MOVER and score, the wider"),
 )
 
 Unit = Literal["cluster", "image", "weighted row"]

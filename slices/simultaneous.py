@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from slices.comparison import Pair
 from slices.counts import SliceCounts
 from slices.records import Quantity, Simultaneous, Tested
+from slices.said import say
 from slices.selection import METHODS, Bounds
 
 Place = tuple[int, int]
@@ -103,5 +104,10 @@ def _record(member: Member, found: Bounds, row: int, alpha: float, level_method:
         low=low if np.isfinite(low) else None,
         high=high if np.isfinite(high) else None,
         level=1 - alpha,
-        method=f"{METHODS[found.method[row]]} at the joint level ({level_method})",
+        method=say(
+            "method.joint",
+            "{method} at the joint level ({joint})",
+            method=METHODS[found.method[row]],
+            joint=level_method,
+        ),
     )

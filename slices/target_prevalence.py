@@ -14,10 +14,13 @@ from numpy.typing import NDArray
 from slices.counts import FN, FP, TN, TP, CountedLog, SliceCounts
 from slices.design_effects import design_effects
 from slices.metrics import METRICS
+from slices.said import say
 from slices.slicing import Slice
 from slices.weights import AtPrevalence, kish_effective, npv_at, precision_at
 
-WEIGHTED_CLUSTERS = "the log has weights and clusters: no interval that allows for both"
+WEIGHTED_CLUSTERS = say(
+    "undefined.weighted_clusters", "the log has weights and clusters: no interval that allows for both"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from slices.degrees import satterthwaite_degrees
 from slices.intervals import clopper_pearson, korn_graubard, logit_t
+from slices.said import say
 
 Floats = NDArray[np.float64]
 
@@ -88,14 +89,23 @@ def weighted_share(
     """
     (w1, q1), (w0, q0) = numerator, rest
     total, kish = w1 + w0, kish_effective(w1 + w0, q1 + q0)
-    method = "Taylor-linearised, Korn-Graubard limits"
+    method = say("method.taylor", "Taylor-linearised, Korn-Graubard limits")
     if total <= 0 or rows < 1:
-        return WeightedShare(None, None, None, None, 0.0, kish, method, "The weighted denominator is 0.")
+        return WeightedShare(
+            None,
+            None,
+            None,
+            None,
+            0.0,
+            kish,
+            method,
+            say("undefined.weighted_zero", "The weighted denominator is 0."),
+        )
     value = w1 / total
     alpha = 1 - confidence
     if w1 <= 0 or w0 <= 0 or rows < 2:
         low, high = clopper_pearson(value * kish, kish, alpha)
-        ends = "Clopper-Pearson at Kish's effective number"
+        ends = say("method.exact_kish", "Clopper-Pearson at Kish's effective number")
         return WeightedShare(value, float(low), float(high), 0.0, kish, kish, ends)
     variance = rows / (rows - 1) * ((1 - value) ** 2 * q1 + value**2 * q0) / total**2
     effective = min(value * (1 - value) / variance, float(rows))
@@ -136,9 +146,18 @@ def weighted_share_clustered(
     used = denominator > 0
     y, x, m = numerator[used], denominator[used], times[used]
     total, clusters = float(m @ x), int(m.sum())
-    method = "Taylor-linearised between clusters, logit-t"
+    method = say("method.taylor_clusters", "Taylor-linearised between clusters, logit-t")
     if total <= 0:
-        return WeightedShare(None, None, None, None, 0.0, 0.0, method, "The weighted denominator is 0.")
+        return WeightedShare(
+            None,
+            None,
+            None,
+            None,
+            0.0,
+            0.0,
+            method,
+            say("undefined.weighted_zero", "The weighted denominator is 0."),
+        )
     of_clusters = kish_effective(total, float(m @ x**2))
     kish = of_clusters if squares is None else kish_effective(total, squares)
     value = float(m @ y) / total
@@ -146,7 +165,7 @@ def weighted_share_clustered(
     variance = 0.0 if clusters < 2 else clusters / (clusters - 1) * float(m @ residual**2) / total**2
     if not 0 < value < 1 or variance <= 1e-18:
         low, high = clopper_pearson(min(value, 1.0) * of_clusters, of_clusters, 1 - confidence)
-        ends = "Clopper-Pearson at the clusters' effective number"
+        ends = say("method.exact_effective_clusters", "Clopper-Pearson at the clusters' effective number")
         return WeightedShare(value, float(low), float(high), sqrt(variance), of_clusters, kish, ends)
     se = sqrt(variance)
     effective = value * (1 - value) / variance
@@ -209,14 +228,21 @@ def _bayes(
     """Posterior share from a prior and the rates of right and wrong calls, with limits."""
     from slices.intervals import mover_ratio, wilson
 
-    method = "Bayes' theorem at the stated prevalence; MOVER of two Wilson intervals on the log scale"
+    method = say(
+        "method.bayes",
+        "Bayes' theorem at the stated prevalence; MOVER of two Wilson intervals on the log scale",
+    )
     if not 0 < prior < 1:
         raise ValueError(f"prevalence is {prior:g}: give a share between 0 and 1, both excluded")
     if hits[1] <= 0 or false[1] <= 0:
-        return AtPrevalence(None, None, None, method, "One of the two classes has no row.")
+        return AtPrevalence(
+            None, None, None, method, say("undefined.class_without_row", "One of the two classes has no row.")
+        )
     right, wrong = hits[0] / hits[1], false[0] / false[1]
     if right == 0 and wrong == 0:
-        return AtPrevalence(None, None, None, method, "No row is predicted so: 0 of 0.")
+        return AtPrevalence(
+            None, None, None, method, say("undefined.never_predicted", "No row is predicted so: 0 of 0.")
+        )
     alpha = 1 - confidence
     bounds = [wilson(*pair, alpha) for pair in (hits, false)]
     (l1, h1), (l0, h0) = ((float(low), float(high)) for low, high in bounds)

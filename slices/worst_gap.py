@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slices.intervals import clopper_pearson, mover_difference, wilson
+from slices.said import say
 
 Floats = NDArray[np.float64]
 
@@ -89,7 +90,7 @@ def worst_gap(
         adjusted = _by_student(size, freedom, quantile)
         return wilson(share * adjusted, adjusted, _alpha(quantile))
 
-    method = "intersection bounds; exact limits below, Wilson's above"
+    method = say("method.intersection_exact", "intersection bounds; exact limits below, Wilson's above")
     return _from_limits(share, np.flatnonzero(used), exact, score, confidence, method)
 
 
@@ -108,7 +109,12 @@ def worst_gap_from_errors(value: Floats, se: Floats, *, confidence: float = 0.95
         return share - quantile * error, share + quantile * error
 
     return _from_limits(
-        share, np.flatnonzero(used), normal, normal, confidence, "intersection bounds; normal limits"
+        share,
+        np.flatnonzero(used),
+        normal,
+        normal,
+        confidence,
+        say("method.intersection_normal", "intersection bounds; normal limits"),
     )
 
 
@@ -121,7 +127,11 @@ def _from_limits(
     """Intersection bounds from functions that give each group's limits at a normal quantile."""
     groups = int(value.size)
     if groups < 2:
-        reason = f"The metric is defined in {groups} of the groups; a gap needs 2."
+        reason = say(
+            "undefined.two_groups",
+            "The metric is defined in {groups} of the groups; a gap needs 2.",
+            groups=groups,
+        )
         return WorstGap(None, None, None, None, None, groups, method, reason)
     from scipy.special import ndtri
 
@@ -131,7 +141,11 @@ def _from_limits(
     low, high = max(0.0, float(lower.max())), float(upper.max())
     highest, lowest = int(value.argmax()), int(value.argmin())
     if value[highest] - value[lowest] <= TIE:
-        reason = f"All {groups} groups have the same value: none is the highest or the lowest."
+        reason = say(
+            "undefined.equal_groups",
+            "All {groups} groups have the same value: none is the highest or the lowest.",
+            groups=groups,
+        )
         return WorstGap(0.0, low, high, None, None, groups, method, reason)
     gap = float(value[highest] - value[lowest])
     return WorstGap(gap, low, high, int(position[highest]), int(position[lowest]), groups, method)
