@@ -276,7 +276,7 @@ def clustered_paired_coverage(patients: int, runs: int) -> Measured:
         np.add.at(
             cells, (np.repeat(np.arange(patients), 5), 1, 1 - calls[0].ravel(), 1 - calls[1].ravel()), 1
         )
-        found = paired_difference_clustered(METRICS["recall"], cells, draws=99, rng=rng)
+        found = paired_difference_clustered(METRICS["recall"], cells)
         return found.low, found.high
 
     return repeated(runs, draw, 0.0)

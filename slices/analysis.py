@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from slices.assembly import baseline_changes, slice_record
+from slices.assembly import slice_record
 from slices.comparison import Pair, make_pairs
 from slices.counts import CountedLog
 from slices.estimation import MOST_UNDEFINED, Estimation, Places, adjusted, redrawn
@@ -138,9 +138,6 @@ def analyse(
                     estimates=made.estimates + scores.estimates(index, k),
                     disparities=made.disparities + tuple(d for found in against for d in found),
                 )
-            if counts.paired is not None:
-                paired = [m for m in chosen if counted.space.negatives or not m.needs_negatives]
-                made = replace(made, baseline=baseline_changes(counts, k, paired, confidence))
             records.append(made)
         progress("reading results", index + 1, len(counted.slices))
     first = len(classes) + bool(all_classes)

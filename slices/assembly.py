@@ -7,13 +7,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from slices.comparison import Pair
+from slices.comparison import Pair, of_side
 from slices.counts import SliceCounts
 from slices.estimation import Results
-from slices.metrics import Metric
-from slices.paired import confusion_of_both, paired_difference
 from slices.records import (
-    BaselineChange,
     Disparity,
     Estimate,
     Limits,
@@ -21,15 +18,17 @@ from slices.records import (
     SliceRecord,
 )
 from slices.replication import DIFFERENCE, VALUE
+from slices.said import Said, say
 from slices.selection import METHODS, NONE, Bounds
 
 Array = NDArray[np.float64]
 
-NO_INTERVAL = "no interval holds for it here: a margin of fewer than 10 rows, or a value at -1 or 1"
+NO_INTERVAL = say(
+    "undefined.no_interval",
+    "no interval holds for it here: a margin of fewer than 10 rows, or a value at -1 or 1",
+)
 
-WEIGHTLESS = "weights sum to 0"
-
-NO_JOINT_CLUSTERS = "the patients' joint outcomes of both models are not kept: no interval"
+WEIGHTLESS = say("undefined.weightless", "weights sum to 0")
 
 
 def slice_record(
@@ -76,39 +75,6 @@ def slice_record(
         ),
         simultaneous=tuple(jointly.get(place, ())),
     )
-
-
-def baseline_changes(
-    counts: SliceCounts, k: int, metrics: Sequence[Metric], confidence: float
-) -> tuple[BaselineChange, ...]:
-    """The model against its baseline in one slice and class; empty where the log has no baseline."""
-    if counts.paired is None:
-        return ()
-    joint = counts.paired.inside[k]
-    changes = []
-    for metric in metrics:
-        if counts.clusters is None:
-            found = paired_difference(metric, joint, confidence=confidence)
-            difference = Limits(found.value, found.low, found.high)
-            changes.append(
-                BaselineChange(
-                    metric.name,
-                    difference,
-                    found.p_value,
-                    found.change,
-                    round(found.changed),
-                    found.method,
-                    found.undefined,
-                )
-            )
-        else:
-            model, baseline = confusion_of_both(joint)
-            value = number(float(metric.of(model) - metric.of(baseline)))
-            reason = metric.undefined if value is None else NO_JOINT_CLUSTERS
-            changes.append(
-                BaselineChange(metric.name, Limits(value, None, None), None, None, 0, "none", reason)
-            )
-    return tuple(changes)
 
 
 def limits(bounds: Bounds, at: tuple[int, int]) -> Limits:
@@ -162,7 +128,7 @@ def _disparity(result: Results, row: int, k: int, pair: Pair) -> Disparity:
     reason = None
     if difference.value is None:
         side = 1 if np.isfinite(result.value.value[at]) else 0
-        reason = f"{('the slice', 'the comparator')[side]}: {_undefined(result, side, at)}"
+        reason = of_side(side, _undefined(result, side, at))
     elif difference.low is None:
         reason = NO_INTERVAL
     return Disparity(
@@ -189,8 +155,13 @@ def _undefined(result: Results, side: int, at: tuple[int, int]) -> str:
 
 def _method(result: Results, bounds: Bounds, figure: int, at: tuple[int, int]) -> str:
     code = int(bounds.method[at])
-    text = METHODS[code]
+    text: Said = METHODS[code]
     share = float(result.undefined[(figure, *at)])
     if share > 0 and code != NONE:
-        text += f"; undefined in {100 * share:.2g}% of the replicates"
+        return say(
+            "method.undefined",
+            "{method}; undefined in {percent:.2g}% of the replicates",
+            method=text,
+            percent=100 * share,
+        )
     return text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from slices.counts import (
 from slices.details import Details
 from slices.engine import Scan, joined
 from slices.errors import EmptyLogError, LogError
+from slices.joint_outcomes import JointKinds
 from slices.outcomes import BadClassError, Interpretation, interpret
 from slices.roles import LogSpec
 from slices.rollup import (
@@ -35,16 +37,19 @@ from slices.rollup import (
     value_table,
 )
 from slices.rows import IMAGE, RowCollector
+from slices.said import say
 from slices.slicing import OVERALL, Slice
 from slices.sources import Source
 from slices.text import texts_of
 
-MISSING_LABEL = "missing label"
-MISSING_PREDICTION = "missing prediction"
-MISSING_CLASS = "missing class"
-MISSING_WEIGHT = "missing weight"
-MISSING_BASELINE = "missing baseline prediction (left out of the comparison with the baseline only)"
-TOO_SMALL = "fewer rows than the minimum"
+MISSING_LABEL = say("excluded.label", "missing label")
+MISSING_PREDICTION = say("excluded.prediction", "missing prediction")
+MISSING_CLASS = say("excluded.class", "missing class")
+MISSING_WEIGHT = say("excluded.weight", "missing weight")
+MISSING_BASELINE = say(
+    "excluded.baseline", "missing baseline prediction (left out of the comparison with the baseline only)"
+)
+TOO_SMALL = say("excluded.small", "fewer rows than the minimum")
 
 
 @dataclass(slots=True)
@@ -106,10 +111,14 @@ class Counting:
         check_memory(sum(len(counts.codes) for counts in crossed.values()), layout)
         kept, small = self._slices(crossed)
         rows = None
+        kinds = None
+        if self.meaning.pairs is not None and self.spec.cluster is not None:
+            kinds = JointKinds.of(self.meaning.pairs)
         if self.collector is not None:
-            rows = self.collector.rows(self.names, self.tables, self._outcome_of)
+            kind_of = None if kinds is None else partial(self._coded, kinds.kind, -1)
+            rows = self.collector.rows(self.names, self.tables, self._outcome_of, kind_of)
         by_unit = rows is not None and self.spec.cluster is None and rows.unit is not None
-        detail = None if rows is None else Details(rows, self.tables, layout, by_unit)
+        detail = None if rows is None else Details(rows, self.tables, layout, by_unit, kinds)
         slices = [overall, *kept]
         paired = self._paired(n)
         if paired is not None:
@@ -150,6 +159,7 @@ class Counting:
             small=small,
             unclustered=0 if rows is None else rows.unclustered,
             scores=detail.scores if detail is not None and detail.rows.score is not None else None,
+            paired_patterns=detail.paired_patterns if detail is not None and kinds is not None else None,
         )
 
     def _roll_up(self, crossing: tuple[str, ...], *, raw: bool = False) -> SetCounts:
@@ -157,14 +167,18 @@ class Counting:
 
     def _outcome_of(self, codes: NDArray[np.int32]) -> NDArray[np.int32]:
         """Outcome code of rows of raw codes, -1 where the row is not counted."""
+        outcome = self._coded(self.meaning.code, self.meaning.layout.width, codes)
+        counted = np.where(outcome < self.meaning.layout.counted, outcome, -1)
+        return np.where(outcome == self.meaning.layout.images, IMAGE, counted)
+
+    def _coded(self, code: NDArray[np.int32], otherwise: int, codes: NDArray[np.int32]) -> NDArray[np.int32]:
+        """What each row's combination of raw codes is by a table of combinations."""
         radix = [len(values) for values in self.found.outcomes]
         known = joined(self.meaning.combinations, radix)
         keys = joined(codes, radix)
         # Entries with the number 0 (an image without false positives) were never counted.
         places = np.minimum(np.searchsorted(known, keys), len(known) - 1)
-        outcome = np.where(known[places] == keys, self.meaning.code[places], self.meaning.layout.width)
-        counted = np.where(outcome < self.meaning.layout.counted, outcome, -1)
-        return np.where(outcome == self.meaning.layout.images, IMAGE, counted)
+        return np.where(known[places] == keys, code[places], np.int32(otherwise))
 
     def _bands(self, place: int) -> tuple[str, ...] | None:
         cuts = self.spec.attributes[place].bands

@@ -98,6 +98,22 @@ class ClusterPatterns:
 
 
 @dataclass(frozen=True, slots=True)
+class PairedPatterns:
+    """Distinct joint tables of model and baseline that clusters have within a slice, with multiplicities.
+
+    Attributes
+    ----------
+    totals : int64 array, shape (patterns, 2, 2, 2)
+        [label positive?, model positive?, baseline positive?], index 1 = yes.
+    multiplicity : int64 array, shape (patterns,)
+        Number of clusters with that table; clusters without a row to compare are left out.
+    """
+
+    totals: NDArray[np.int64]
+    multiplicity: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
 class ScoreRows:
     """Scores of the counted rows of one side of a slice, in an order that the log's does not show in.
 
@@ -216,6 +232,8 @@ class CountedLog:
     ``id`` and no cluster have the image as cluster for pooled figures: then ``clusters`` is
     None and ``patterns`` is not. ``unclustered`` rows have no cluster and are each their own.
     ``scores(slice, stratum, outside)`` gives the scores of a slice or of its complement.
+    ``paired_patterns(slice)`` gives the joint tables of model and baseline of the slice's clusters, one
+    set a class; None where the log has no clusters or no baseline.
     """
 
     space: OutcomeSpace
@@ -232,3 +250,4 @@ class CountedLog:
     small: tuple[Exclusion, ...] = field(default=())
     unclustered: int = 0
     scores: Callable[[Slice, int, bool], ScoreRows] | None = None
+    paired_patterns: Callable[[Slice], tuple[PairedPatterns, ...]] | None = None

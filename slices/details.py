@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slices.arrays import sorted_distinct, summed
-from slices.counts import FN, TP, ClusterPatterns, ScoreRows, SliceCounts, WeightedCells
+from slices.counts import FN, TP, ClusterPatterns, PairedPatterns, ScoreRows, SliceCounts, WeightedCells
 from slices.errors import LogError
+from slices.joint_outcomes import JointKinds, paired_patterns
 from slices.outcomes import Layout
 from slices.patterns import (
     INSIDE,
@@ -74,12 +75,15 @@ class Details:
     layout : Layout
     by_unit : bool
         The clusters are the images of a multi-label log, for pooled figures only.
+    kinds : JointKinds or None
+        The rows' joint outcomes with the baseline, where the log has one.
     """
 
     rows: Rows
     tables: Mapping[str, ValueTable]
     layout: Layout
     by_unit: bool
+    kinds: JointKinds | None = None
     _prepared: dict[tuple[str, ...], CrossingPatterns | None] = field(default_factory=dict)
 
     def completed(self, slices: Sequence[SliceCounts]) -> list[SliceCounts]:
@@ -111,6 +115,19 @@ class Details:
             if found is not None:
                 return found
         return cluster_patterns(self.rows, self._sides(slice_, against), strata, cells)
+
+    def paired_patterns(self, slice_: Slice) -> tuple[PairedPatterns, ...]:
+        """Joint tables of model and baseline of the slice's clusters, one set a class."""
+        rows = self.rows
+        assert rows.cluster is not None
+        assert rows.kind is not None
+        assert self.kinds is not None
+        prepared = self._prepared_for(slice_.attributes) if slice_.order else None
+        if prepared is None:
+            here = np.flatnonzero(rows.cell(slice_.attributes, self._codes(slice_)))
+        else:
+            here = prepared.rows_of(self._codes(slice_))
+        return paired_patterns(rows.cluster[here], rows.kind[here], self.kinds.cell)
 
     def _prepared_for(self, names: tuple[str, ...]) -> CrossingPatterns | None:
         if names not in self._prepared:

@@ -6,7 +6,7 @@ Belongs here: joint outcomes of two models. Does not: a slice against its comple
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import sqrt
+from math import log, sqrt
 from typing import Literal
 
 import numpy as np
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from slices.degrees import satterthwaite_degrees
 from slices.intervals import clopper_pearson, wilson
 from slices.metrics import Metric, gradient
+from slices.said import say
+from slices.selection import METHODS, NONE
 
 Floats = NDArray[np.float64]
 Change = Literal["worse", "no change shown", "better"]
@@ -22,7 +24,11 @@ Change = Literal["worse", "no change shown", "better"]
 # Below so many rows that carry information, the linearised limits give way to closed-form ones.
 FEW_CHANGES = 10
 
-_NO_MODEL = "the labels' prevalence does not depend on the model"
+_ENUMERATED = 13
+_MOST_STEPS = 200
+_SMALLEST = 1e-300
+
+_NO_MODEL = say("undefined.not_the_model", "the labels' prevalence does not depend on the model")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +114,19 @@ def paired_difference(
     """
     model, baseline = confusion_of_both(joint)
     if metric.name == "prevalence":
-        return PairedDifference(None, None, None, None, None, None, 0.0, "none", _NO_MODEL)
+        return PairedDifference(None, None, None, None, None, None, 0.0, METHODS[NONE], _NO_MODEL)
     values = float(metric.of(model)), float(metric.of(baseline))
     shared = _shares_denominator(metric)
-    method = "Newcombe's method 10, paired" if shared else "linearised over joint outcomes"
+    method = (
+        say("method.newcombe_paired", "Newcombe's method 10, paired")
+        if shared
+        else say("method.joint_outcomes", "linearised over joint outcomes")
+    )
     if not np.all(np.isfinite(values)):
         return PairedDifference(None, None, None, None, None, None, 0.0, method, metric.undefined)
     influence = _influence(metric, model, baseline)
     cells = np.asarray(joint, dtype=np.float64)
-    changed = float(cells[_different()].sum()) if not shared else float(sum(_discordant(metric, joint)))
+    changed = float(cells[_moving(metric)].sum())
     se = sqrt(max(float((cells * influence**2).sum()), 0.0))
     difference = values[0] - values[1]
     if shared:
@@ -127,7 +137,7 @@ def paired_difference(
         low, high = _within(metric, *_student_limits(difference, se, degrees, confidence))
         p_value = _student_p(difference, se, degrees)
     else:
-        method = "each model's exact limits at half the error"
+        method = say("method.exact_halves", "each model's exact limits at half the error")
         low, high = _box(metric, model, baseline, confidence)
         p_value = None
     return PairedDifference(
@@ -141,8 +151,6 @@ def paired_difference_clustered(
     multiplicity: NDArray[np.int64] | None = None,
     *,
     confidence: float = 0.95,
-    draws: int = 9_999,
-    rng: np.random.Generator,
 ) -> PairedDifference:
     """Difference of a metric between two models on the same patients; clusters as units.
 
@@ -153,8 +161,6 @@ def paired_difference_clustered(
         Joint cells per cluster, or per distinct pattern of clusters.
     multiplicity : int64 array, shape (patterns,), optional
         Clusters with that pattern.
-    draws, rng
-        Of the sign-flip test, see `sign_flip`.
 
     Notes
     -----
@@ -174,31 +180,30 @@ def paired_difference_clustered(
     whole = np.tensordot(times, cells, axes=1)
     model, baseline = confusion_of_both(whole)
     values = float(metric.of(model)), float(metric.of(baseline))
-    method = "linearised over joint outcomes, between clusters; t"
+    method = say("method.joint_outcomes_clusters", "linearised over joint outcomes, between clusters; t")
     if metric.name == "prevalence":
-        return PairedDifference(None, None, None, None, None, None, 0.0, "none", _NO_MODEL)
+        return PairedDifference(None, None, None, None, None, None, 0.0, METHODS[NONE], _NO_MODEL)
     if not np.all(np.isfinite(values)):
         return PairedDifference(None, None, None, None, None, None, 0.0, method, metric.undefined)
     influence = _influence(metric, model, baseline)
     of_cluster = (cells * influence).sum((-3, -2, -1))
     contributing = (np.abs(cells) * _touched(metric)).sum((-3, -2, -1)) > 0
     clusters = int(times[contributing].sum())
-    moved = int(times[contributing & ((cells * _different()).sum((-3, -2, -1)) > 0)].sum())
+    moved = int(times[(cells * _moving(metric)).sum((-3, -2, -1)) > 0].sum())
     difference = values[0] - values[1]
     square = float(times @ of_cluster**2)
     se = sqrt(clusters / (clusters - 1) * square) if clusters > 1 else 0.0
     # Evaluated where both models are one (pooled), the contributions only turn their sign when a
     # patient's two models are exchanged, and they sum to the difference's score (Leisenring et al. 2000).
     pooled = (model + baseline) / 2
-    scores = (cells * _influence(metric, pooled, pooled)).sum((-3, -2, -1))
-    p_value = sign_flip(scores, times, draws=draws, rng=rng)
+    p_value = sign_flip((cells * _influence(metric, pooled, pooled)).sum((-3, -2, -1)), times)
     if moved < 2 or se == 0:
         # The two models disagree in at most one patient: the share of patients that would change is
         # known only as exactly as their number allows.
         _, share = clopper_pearson(moved, max(clusters, 1), 1 - confidence)
         reach = float(share) * (metric.highest - metric.lowest)
         low, high = _within(metric, difference - reach, difference + reach)
-        method = "Clopper-Pearson for the share of clusters that change"
+        method = say("method.exact_changes", "Clopper-Pearson for the share of clusters that change")
     else:
         from scipy.special import stdtrit
 
@@ -206,7 +211,14 @@ def paired_difference_clustered(
         half = float(stdtrit(degrees, (1 + confidence) / 2)) * se
         low, high = _within(metric, difference - half, difference + half)
     return PairedDifference(
-        difference, low, high, se, p_value, read_change(low, high, metric.better), float(moved), method
+        difference,
+        low,
+        high,
+        se,
+        p_value,
+        read_change(low, high, metric.better),
+        float(whole[_moving(metric)].sum()),
+        method,
     )
 
 
@@ -229,13 +241,7 @@ def mcnemar(model_only: float, baseline_only: float, *, mid_p: bool = True) -> f
     return min(1.0, 2 * tail)
 
 
-def sign_flip(
-    contribution: Floats,
-    multiplicity: NDArray[np.int64],
-    *,
-    draws: int,
-    rng: np.random.Generator,
-) -> float:
+def sign_flip(contribution: Floats, multiplicity: NDArray[np.int64]) -> float:
     """Patient-level test of no difference: under it a patient's two models could be exchanged.
 
     Parameters
@@ -243,35 +249,66 @@ def sign_flip(
     contribution : float64 array, shape (patterns,)
         Of a cluster to the difference; exchanging its two models turns its sign.
     multiplicity : int64 array, shape (patterns,)
-    draws : int
-        Random flips; the observed sign pattern counts as one more, so that p > 0. Up to
-        13 contributing clusters every pattern is enumerated instead.
+
+    Returns
+    -------
+    float
+        Two-sided p-value of the sum of contributions, above 0.
 
     Notes
     -----
-    The statistic is the sum of contributions. Exact for shared denominators, where the sum is the
-    difference; for the others to first order. Equal contributions flip as one binomial draw.
+    Conditional on the sizes of the contributions, every pattern of signs is as likely: exact for shared
+    denominators, where the sum is the difference; for the others to first order. Clusters of one
+    and the same size are McNemar's test, mid-p as for rows. Up to 13 contributing clusters all
+    patterns are enumerated; beyond, the tail is Robinson's saddlepoint approximation in
+    Barndorff-Nielsen's form, from the cumulants sum of log cosh (size x t): no draws, and
+    p-values as small as they are.
 
     References
     ----------
-    Phipson & Smyth (2010), Permutation p-values should never be zero, Statistical Applications in
-    Genetics and Molecular Biology 9, 39.
+    Robinson (1982), Saddlepoint approximations for permutation tests and confidence intervals, Journal of
+    the Royal Statistical Society B 44, 91-101. Barndorff-Nielsen (1986), Biometrika 73, 307-322.
     """
-    weight, where = np.unique(np.round(np.abs(contribution), 15), return_inverse=True)
-    number = np.bincount(where, multiplicity, weight.size).astype(np.int64)
-    observed = abs(float(multiplicity @ contribution))
-    weight, number = weight[weight > 0], number[weight > 0]
-    if weight.size == 0:
+    taking_part = (contribution != 0) & (multiplicity > 0)
+    value, number = contribution[taking_part], multiplicity[taking_part]
+    if value.size == 0:
         return 1.0
-    slack = 1e-9 * float(weight @ number)
+    size, total = np.abs(value), int(number.sum())
+    size = size / size.max()
+    # Sizes that rounding alone left of 0, or tells apart, are none.
+    value, number, size = value[size > 1e-9], number[size > 1e-9], size[size > 1e-9]
     total = int(number.sum())
-    if total <= 13:
-        each = np.repeat(weight, number)
+    if size.min() > 1 - 1e-9:
+        return mcnemar(float(number[value > 0].sum()), float(number[value < 0].sum()))
+    observed = abs(float(number @ (size * np.sign(value))))
+    most = float(number @ size)
+    if total <= _ENUMERATED:
+        each = np.repeat(size, number)
         signs = 1 - 2 * ((np.arange(1 << total)[:, None] >> np.arange(total)) & 1)
-        return float(np.mean(np.abs(signs @ each) >= observed - slack))
-    heads = rng.binomial(number, 0.5, size=(draws, number.size))
-    sums = (2 * heads - number) @ weight
-    return float((1 + np.count_nonzero(np.abs(sums) >= observed - slack)) / (draws + 1))
+        return float(np.mean(np.abs(signs @ each) >= observed - 1e-9 * most))
+    if observed >= most * (1 - 1e-9):
+        return max(2.0 ** (1 - total), _SMALLEST)
+    return _saddlepoint_tails(size, number.astype(np.float64), observed)
+
+
+def _saddlepoint_tails(size: Floats, number: Floats, observed: float) -> float:
+    """Both tails beyond ``observed`` of a sum of ``number`` random signs times ``size``."""
+    from scipy.special import ndtr
+
+    t = 0.0
+    # The derivative of the cumulants is concave above 0: Newton's steps from there rise to the root.
+    for _ in range(_MOST_STEPS):
+        slope = np.tanh(size * t)
+        step = (observed - float(number @ (size * slope))) / float(number @ (size**2 * (1 - slope**2)))
+        t += step
+        if step <= 1e-10 * t:
+            break
+    curvature = float(number @ (size**2 * (1 - np.tanh(size * t) ** 2)))
+    cumulant = float(number @ (size * t + np.log1p(np.exp(-2 * size * t)) - log(2)))
+    r, v = sqrt(max(2 * (t * observed - cumulant), 0.0)), t * sqrt(curvature)
+    # At the centre both are 0 and their ratio is 1.
+    beyond = r if r < 1e-3 else r + log(v / r) / r
+    return min(1.0, max(2 * float(ndtr(-beyond)), _SMALLEST))
 
 
 def read_change(low: float, high: float, better: Literal["high", "low", "neither"]) -> Change | None:
@@ -307,10 +344,9 @@ def _touched(metric: Metric) -> NDArray[np.bool_]:
     return np.asarray(single[:, :, None] | single[:, None, :])
 
 
-def _different() -> NDArray[np.bool_]:
-    """Joint cells in which the two models disagree."""
-    disagree = ~np.eye(2, dtype=bool)
-    return np.broadcast_to(disagree, (2, 2, 2))
+def _moving(metric: Metric) -> NDArray[np.bool_]:
+    """Joint cells in which the two models disagree, of rows that the metric looks at."""
+    return np.asarray(~np.eye(2, dtype=bool) & _touched(metric))
 
 
 def _influence(metric: Metric, model: Floats, baseline: Floats) -> Floats:

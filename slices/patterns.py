@@ -157,7 +157,7 @@ class CrossingPatterns:
         """Patterns of a slice; None where two vectors had one hash (then ask :func:`cluster_patterns`)."""
         assert self.rows.cluster is not None
         width = self.strata * self.cells
-        here = self._rows_of(codes)
+        here = self.rows_of(codes)
         cluster = self.rows.cluster[here]
         outcome = self.rows.outcome[here].astype(np.int64)
         n = np.ones(len(here), np.int64) if self.rows.n is None else self.rows.n[here]
@@ -196,7 +196,8 @@ class CrossingPatterns:
         sorting = np.argsort(np.concatenate([self.base_hashes[keep], hashes]), kind="stable")
         return ClusterPatterns(totals[sorting].reshape(-1, 2, self.strata, self.cells), counts[sorting])
 
-    def _rows_of(self, codes: Sequence[int]) -> NDArray[np.intp]:
+    def rows_of(self, codes: Sequence[int]) -> NDArray[np.intp]:
+        """Rows of a cell, their clusters ascending."""
         wanted = 0
         for code, size in zip(codes, self.sizes, strict=True):
             wanted = wanted * size + code + 1

@@ -74,23 +74,6 @@ class Simultaneous:
 
 
 @dataclass(frozen=True, slots=True)
-class BaselineChange:
-    """One metric of the model less its baseline's, on the same rows of one slice and class.
-
-    ``change`` is read from the interval: worse, no change shown, better; None where the metric has no
-    better direction or no interval. ``changed``: rows on which the two differ and the metric could move.
-    """
-
-    metric: str
-    difference: Limits
-    p_value: float | None
-    change: str | None
-    changed: int
-    method: str
-    undefined: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class SliceRecord:
     """All results of one slice and class (``klass`` None: binary, or pooled over classes)."""
 
@@ -104,7 +87,6 @@ class SliceRecord:
     estimates: tuple[Estimate, ...]
     disparities: tuple[Disparity, ...]
     simultaneous: tuple[Simultaneous, ...]
-    baseline: tuple[BaselineChange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

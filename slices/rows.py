@@ -43,6 +43,8 @@ class Rows:
     weight, score : float64 array, shape (rows,) or None
     unclustered : int
         Rows without a cluster.
+    kind : int32 array, shape (rows,) or None
+        What model and baseline made of the row, of ``slices.joint_outcomes``; None without a baseline.
     """
 
     cluster: NDArray[np.int64] | None
@@ -53,6 +55,7 @@ class Rows:
     weight: NDArray[np.float64] | None
     score: NDArray[np.float64] | None
     unclustered: int
+    kind: NDArray[np.int32] | None = None
 
     def cell(self, names: Sequence[str], codes: Sequence[int]) -> NDArray[np.bool_]:
         """Which rows have these values."""
@@ -128,7 +131,13 @@ class RowCollector(RowSink):
         with self._lock:
             self._batches.append(batch)
 
-    def rows(self, names: Sequence[str], tables: Mapping[str, ValueTable], outcome_of: OutcomeOf) -> Rows:
+    def rows(
+        self,
+        names: Sequence[str],
+        tables: Mapping[str, ValueTable],
+        outcome_of: OutcomeOf,
+        kind_of: OutcomeOf | None = None,
+    ) -> Rows:
         """The counted rows in canonical order; what was gathered is given up.
 
         Parameters
@@ -138,9 +147,12 @@ class RowCollector(RowSink):
         outcome_of : callable
             Raw outcome codes, shape (rows, outcome columns), to outcome codes; -1 where not counted,
             ``IMAGE`` for the entry of an image itself.
+        kind_of : callable, optional
+            Raw outcome codes to the kind of joint outcome with the baseline.
         """
         batches, self._batches = self._batches, []
-        outcome = np.concatenate([outcome_of(np.column_stack(b.outcomes).astype(np.int32)) for b in batches])
+        outcome = _coded(batches, outcome_of)
+        kind = None if kind_of is None else _coded(batches, kind_of)
         keep = outcome >= 0
         n = None
         if batches[0].n is not None:
@@ -171,6 +183,7 @@ class RowCollector(RowSink):
             weight=numbers["weight"][order] if "weight" in numbers else None,
             score=numbers["score"][order] if "score" in numbers else None,
             unclustered=0 if cluster is None or self._each_row else int((cluster < 0).sum()),
+            kind=None if kind is None else kind[keep][order],
         )
 
 
@@ -230,6 +243,10 @@ def _identities(batches: Sequence[_Batch], role: str, missing: Sequence[str]) ->
     nobody = codes < 0
     codes[nobody] = -1 - np.arange(int(nobody.sum()))
     return _tiled(batches, codes)
+
+
+def _coded(batches: Sequence[_Batch], of: OutcomeOf) -> NDArray[np.int32]:
+    return np.concatenate([of(np.column_stack(batch.outcomes).astype(np.int32)) for batch in batches])
 
 
 def _each_row(batches: Sequence[_Batch]) -> NDArray[np.int64]:

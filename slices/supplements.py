@@ -12,20 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from slices.counts import CountedLog, SliceCounts
+from slices.counts import CountedLog, PairedPatterns, SliceCounts
 from slices.design_effects import design_effects
+from slices.errors import LogError
 from slices.impact import ImpactTable, impact_table
 from slices.metrics import METRICS, Metric
 from slices.missingness import WorstCase, worst_case_difference, worst_case_value
-from slices.paired import PairedDifference, paired_difference
+from slices.paired import PairedDifference, paired_difference, paired_difference_clustered
 from slices.records import Estimate, SliceRecord
 from slices.slicing import Slice
 from slices.worst_gap import WorstGap, worst_gap
-
-PAIRED_CLUSTERS = (
-    "the log has clusters, and the two models' joint outcomes are counted by row: no interval that "
-    "allows for several rows a patient"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,32 +147,43 @@ def missing_bounds(
 def changes(counted: CountedLog, metrics: Sequence[str], *, confidence: float = 0.95) -> tuple[Change, ...]:
     """Model against baseline in every slice and class; empty where the log names no baseline.
 
-    In a log with clusters the difference has no limits, with that reason.
+    Where the log has clusters they are the unit, of limits and of tests.
+
+    Raises
+    ------
+    LogError
+        The log has weights, which the joint outcomes do not carry.
     """
+    if counted.slices[0].paired is None:
+        return ()
+    if counted.slices[0].weighted is not None:
+        raise LogError("A baseline is compared by rows, and the log has weights; leave out one of the two.")
     chosen = [METRICS[name] for name in metrics if name in METRICS and METRICS[name].kind != "score"]
-    found = []
-    for counts in counted.slices:
-        if counts.paired is None:
-            continue
-        for klass, joint in zip(counted.space.classes, counts.paired.inside, strict=True):
-            for metric in chosen:
-                if metric.name == "prevalence":
-                    continue
+    chosen = [metric for metric in chosen if metric.name != "prevalence"]
+    found: dict[int, tuple[Change, ...]] = {}
+    # Crossing by crossing: what is prepared for one serves all of its slices.
+    for place in sorted(range(len(counted.slices)), key=lambda k: counted.slices[k].slice.attributes):
+        found[place] = tuple(_changes_of(counted, counted.slices[place], chosen, confidence))
+    return tuple(change for place in range(len(counted.slices)) for change in found[place])
+
+
+def _changes_of(
+    counted: CountedLog, counts: SliceCounts, metrics: Sequence[Metric], confidence: float
+) -> Iterator[Change]:
+    assert counts.paired is not None
+    patterns: tuple[PairedPatterns, ...] | None = None
+    if counted.clusters is not None:
+        if counted.paired_patterns is None:
+            raise ValueError("A log with clusters and a baseline has its clusters' joint tables.")
+        patterns = counted.paired_patterns(counts.slice)
+    for k, (klass, joint) in enumerate(zip(counted.space.classes, counts.paired.inside, strict=True)):
+        for metric in metrics:
+            if patterns is None:
                 difference = paired_difference(metric, joint, confidence=confidence)
-                if counted.clusters is not None and difference.value is not None:
-                    difference = PairedDifference(
-                        difference.value,
-                        None,
-                        None,
-                        None,
-                        None,
-                        None,
-                        difference.changed,
-                        "none",
-                        PAIRED_CLUSTERS,
-                    )
-                found.append(Change(counts.slice, klass, metric.name, difference, int(joint.sum())))
-    return tuple(found)
+            else:
+                totals, times = patterns[k].totals, patterns[k].multiplicity
+                difference = paired_difference_clustered(metric, totals, times, confidence=confidence)
+            yield Change(counts.slice, klass, metric.name, difference, int(joint.sum()))
 
 
 def impact_tables(

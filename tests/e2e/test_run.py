@@ -297,6 +297,27 @@ def test_clusters_are_the_unit(tmp_path: Path) -> None:
     assert all("which rows belong together" not in item.what for item in evidence.limitations)
 
 
+def test_a_baseline_beside_clusters_has_limits_and_tests(tmp_path: Path) -> None:
+    roles = 'positive = "1"\ncluster = "patient"\nbaseline = {score = "score", threshold = 0.75, tie = ">="}'
+    clustered = CONFIGURATION.replace('positive = "1"', roles)
+    evidence = run_audit(write_work(tmp_path, configuration=clustered), tmp_path / "out")
+    changes = evidence.results.changes
+    groups = {tuple(sorted(change.slice.items())) for change in changes}
+    assert {(), (("sex", "F"),), (("scanner", "B"), ("sex", "F"))} <= groups
+    for change in changes:
+        assert change.undefined is None
+        assert change.difference.low is not None
+        assert change.difference.high is not None
+        assert change.difference.low < change.difference.value < change.difference.high
+        assert change.p_value is not None
+        assert "clusters" in change.method
+    # Scores of positive calls lie between .6 and .99: at .75 the baseline makes fewer of them.
+    recall = next(change for change in changes if not change.slice and change.metric == "recall")
+    assert recall.change == "better"
+    assert recall.p_value < 1e-4
+    assert "Change since the baseline" in (tmp_path / "out" / "report.html").read_text()
+
+
 def test_detection_counts_have_the_image_as_cluster(tmp_path: Path) -> None:
     """Objects pooled over images; what needs true negatives is undefined, with that reason."""
     lines = [

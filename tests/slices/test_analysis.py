@@ -13,7 +13,6 @@ from slices.analysis import Analysis, analyse
 from slices.counts import OutcomeSpace
 from slices.errors import LogError
 from slices.intervals import clopper_pearson, koopman, miettinen_nurminen
-from slices.metrics import METRICS
 from slices.records import SliceRecord
 from slices.records import Tested as Asked
 from slices.replication import replicate
@@ -541,28 +540,6 @@ def test_every_comparison_says_the_gap_it_could_have_shown():
         Arm(item.value, item.support) for item in (estimate(found(run(LOG), "b"), "recall"), gap.comparator)
     ]
     assert gap.detectable_gap == pytest.approx(detectable_gap(*arms))
-
-
-def test_a_baseline_is_compared_on_the_same_rows():
-    from slices.counts import PairedCells
-    from slices.paired import paired_difference
-
-    joint = np.array([[[[80, 5], [9, 60]], [[12, 10], [30, 400]]]])
-    tp, fn, fp, tn = joint[0, 1, 1].sum(), joint[0, 1, 0].sum(), joint[0, 0, 1].sum(), joint[0, 0, 0].sum()
-    log = binary(a=(tp, fp, fn, tn), b=(80, 9, 12, 90))
-    slices = [replace(s, paired=PairedCells(joint, joint * 0)) for s in log.slices]
-    record = found(run(replace(log, slices=tuple(slices)), ["recall", "fpr"]), "a")
-    recall = record.baseline[0]
-    expected = paired_difference(METRICS["recall"], joint[0])
-    assert recall.metric == "recall"
-    assert recall.difference.value == pytest.approx((430 - 410) / 452)
-    assert (recall.difference.low, recall.difference.high) == (expected.low, expected.high)
-    assert (recall.p_value, recall.change) == (expected.p_value, expected.change)
-    clusters = [replace(s, clusters=10) for s in slices]
-    record = found(run(replace(log, slices=tuple(clusters)), ["recall"]), "a")
-    assert record.baseline[0].difference.low is None
-    assert "joint outcomes" in str(record.baseline[0].undefined)
-    assert found(run(log, ["recall"]), "a").baseline == ()
 
 
 def test_a_wide_gap_in_a_large_log_stays_certain_among_thousands_of_comparisons():

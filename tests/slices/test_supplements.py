@@ -17,7 +17,7 @@ from slices.missingness import WorstCase, worst_case_difference, worst_case_valu
 from slices.paired import paired_difference
 from slices.roles import Attribute, Decision, LogSpec
 from slices.slicing import OVERALL
-from slices.supplements import PAIRED_CLUSTERS, changes, impact_tables, missing_bounds, worst_gaps
+from slices.supplements import changes, impact_tables, missing_bounds, worst_gaps
 from slices.worst_gap import worst_gap
 
 # (sex, site, label, prediction, baseline): rows of each kind.
@@ -115,13 +115,6 @@ def test_changes_of_every_slice(log: CountedLog) -> None:
     assert found['{"sex": "f"}', "recall"] == paired_difference(METRICS["recall"], joint)
     assert found['{"sex": "f"}', "recall"].change == "worse"
     assert not any(metric == "prevalence" for _, metric in found)
-
-
-def test_changes_in_a_log_with_clusters_have_no_limits(log: CountedLog) -> None:
-    for change in changes(replace(log, clusters=12), ("recall",)):
-        if change.difference.value is not None:
-            assert change.difference.low is None
-            assert change.difference.undefined == PAIRED_CLUSTERS
 
 
 @pytest.mark.parametrize("roles", [{"positive": "1"}, {}])
