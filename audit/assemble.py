@@ -16,6 +16,7 @@ from audit.policy import Judged, Results, verdict_of
 from audit.robustness import at_prevalence, breaking_points, changes, impacts, missing_bounds, worst_gaps
 from audit.targets import kind_of
 from audit.translate import column_roles
+from audit.since import Previous, since
 from audit.wording import minimum_sentence, policy_sentences, rule_sentence, verdict_sentence
 from concepts.records import ConceptResult, ConceptStage
 from reports import evidence as documents
@@ -42,6 +43,7 @@ class Parts:
 
     @property
     def lock_entry(self) -> dict[str, str] | None:
+    previous: Previous | None = None
         """The policy's lock, held against the files that were read."""
         if self.lock is None:
             return None
@@ -49,7 +51,15 @@ class Parts:
 
 
 def to_evidence(parts: Parts) -> documents.Evidence:
-    """The evidence of a run."""
+    """The evidence of a run, with what changed since the previous release where one is given."""
+    evidence = _of_this_release(parts)
+    if parts.previous is None:
+        return evidence
+    results = evidence.results.model_copy(update={"since": since(parts.previous, evidence)})
+    return evidence.model_copy(update={"results": results})
+
+
+def _of_this_release(parts: Parts) -> documents.Evidence:
     config, counted = parts.loaded.config, parts.counted
     findings = [_finding(judged) for judged in parts.findings]
     bounds = missing_bounds(config, counted, parts.results)
@@ -67,7 +77,9 @@ def to_evidence(parts: Parts) -> documents.Evidence:
             seed=config.statistics.seed,
             confidence=config.statistics.confidence,
             resamples=config.statistics.resamples,
-            inputs=provenance.inputs(parts.loaded, counted.inputs, parts.stage, lock=parts.lock),
+            inputs=provenance.inputs(
+                parts.loaded, counted.inputs, parts.stage, lock=parts.lock, previous=parts.previous
+            ),
             environment=provenance.environment(with_model=parts.stage is not None),
             command=parts.loaded.command,
         ),

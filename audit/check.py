@@ -12,6 +12,7 @@ from audit.config import Loaded
 from audit.lock import read_lock
 from audit.progress import Progress, silent
 from audit.run import check_formats, count
+from audit.since import read_previous, refuse_unrelated
 from audit.targets import Target, family, targets
 from audit.translate import require_files
 from audit.wording import percent
@@ -47,6 +48,9 @@ def check(loaded: Loaded, *, progress: Progress = silent) -> str:
     found = targets(loaded.config.policy, counted)
     require_files(loaded)
     read_lock(loaded)
+    previous = read_previous(loaded)
+    if previous is not None:
+        refuse_unrelated(previous, counted)
     return "\n".join([*_log_lines(counted), *_policy_lines(loaded, counted, found), *_concept_lines(loaded)])
 
 

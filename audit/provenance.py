@@ -18,6 +18,7 @@ from audit.config import Loaded
 from audit.errors import InputError
 from audit.from_flags import shown_path
 from audit.lock import ReadLock
+from audit.since import Previous
 from concepts.records import ConceptStage
 from reports.evidence import Input
 from slices.counts import InputFile
@@ -47,7 +48,12 @@ def xaudit_version() -> str:
 
 
 def inputs(
-    loaded: Loaded, files: Sequence[InputFile], stage: ConceptStage | None, *, lock: ReadLock | None = None
+    loaded: Loaded,
+    files: Sequence[InputFile],
+    stage: ConceptStage | None,
+    *,
+    lock: ReadLock | None = None,
+    previous: Previous | None = None,
 ) -> list[Input]:
     """Everything that was read, with its role, its path as configured and its SHA-256."""
     read = [
@@ -57,6 +63,8 @@ def inputs(
         read.append(Input(role="configuration", path=loaded.name, sha256=loaded.sha256))
     if lock is not None:
         read.append(Input(role="lock", path=shown_path(lock.path), sha256=lock.sha256))
+    if previous is not None:
+        read.append(Input(role="previous", path=shown_path(previous.path), sha256=previous.sha256))
     model, concepts = loaded.config.model, loaded.config.concepts
     if stage is None or model is None or concepts is None:
         return read

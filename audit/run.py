@@ -87,6 +87,7 @@ def gather(loaded: Loaded, *, progress: Progress = silent) -> Evidence:
     from audit.lock import read_lock
     from audit.logo import read_logo
     from audit.policy import Results, judge, judge_concepts
+    from audit.since import read_previous, refuse_unrelated
     from audit.targets import family, targets
     from slices.analysis import analyse
 
@@ -94,7 +95,10 @@ def gather(loaded: Loaded, *, progress: Progress = silent) -> Evidence:
     require_files(loaded)
     lock = read_lock(loaded)
     logo = read_logo(loaded.config.report.logo, loaded.root)
+    previous = read_previous(loaded)
     counted, spec = count(loaded, keep_scores=loaded.config.log.score is not None, progress=progress)
+    if previous is not None:
+        refuse_unrelated(previous, counted)
     aims = targets(policy, counted)
     analysis = analyse(
         counted,
@@ -113,7 +117,7 @@ def gather(loaded: Loaded, *, progress: Progress = silent) -> Evidence:
         *judge_concepts(policy, stage, statistics.confidence),
     )
     parts = Parts(
-        loaded, spec, counted, analysis, records, stage, findings, associations(counted), logo, lock
+        loaded, spec, counted, analysis, records, stage, findings, associations(counted), logo, lock, previous
     )
     evidence = to_evidence(parts)
     progress("reading the policy", 1, 1)

@@ -22,6 +22,7 @@ SliceValues = dict[str, str | None]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Number = Finite | None
 Outcome = Literal["meets", "fails", "cannot_tell", "not_enough_data", "not_tested"]
+ConceptVerdict = Literal["drives", "opposes", "no_effect_shown", "not_learnt"]
 VerdictOutcome = Literal["meets", "does_not_meet", "cannot_be_decided", "no_rule"]
 
 
@@ -42,7 +43,7 @@ class Subject(Part):
 
 
 class Input(Part):
-    role: Literal["log", "configuration", "weights", "concept", "random", "baseline", "lock"]
+    role: Literal["log", "configuration", "weights", "concept", "random", "baseline", "lock", "previous"]
     path: str
     sha256: str
     rows: int | None = None
@@ -200,7 +201,7 @@ class ConceptRecord(Part):
     zero_gradients: int = 0
     images: int
     cav: Cav
-    verdict: Literal["drives", "opposes", "no_effect_shown", "not_learnt"]
+    verdict: ConceptVerdict
     undefined: str | None
     null_effects: list[Finite] = []
     # Records of a slice: its effect minus that of the class's other images. An association.
@@ -454,6 +455,7 @@ class ReportOptions(Part):
     """What the renderers need of the configuration, so that evidence alone renders the same documents."""
 
     formats: list[str] = ["html", "pdf"]
+    since: Since | None = None
     organisation: str | None = None
     accent: str | None = None
     paper: Literal["A4", "Letter"] = "A4"
@@ -502,7 +504,8 @@ def read_evidence(path: Path) -> Evidence:
     Raises
     ------
     EvidenceError
-        The file cannot be read, is not JSON, or does not follow the schema: one line that names the key.
+        The file cannot be read, is not JSON, follows a later schema, or does not follow this one: one line
+        that names the key.
     """
     try:
         raw = path.read_bytes()
@@ -516,3 +519,133 @@ def read_evidence(path: Path) -> Evidence:
         raise EvidenceError(
             f"Evidence '{path}' does not follow schema {SCHEMA_VERSION}: at '{where}': {first['msg']}."
         ) from error
+class Reading(Part):
+    """What one of two releases found of a check; ``layer``: of a concept rule."""
+
+    outcome: Outcome
+    limit: Number
+    value: Number
+    low: Number
+    high: Number
+    layer: str | None = None
+
+
+class CheckSince(Part):
+    """A check that came out otherwise than in the previous release, or is in one of the two only."""
+
+    rule: str
+    kind: str
+    slice: SliceValues
+    klass: str | None = Field(alias="class")
+    metric: str | None
+    concept: str | None = None
+    against: str | None = None
+    then: Reading | None
+    now: Reading | None
+
+
+class RuleSince(Part):
+    """A rule that was added (no ``then``), removed (no ``now``) or changed."""
+
+    id: str
+    then: Rule | None
+    now: Rule | None
+
+
+class SettingSince(Part):
+    """A setting that differs; ``weights``: SHA-256 of the model's file."""
+
+    setting: Literal[
+        "model", "version", "weights", "threshold", "tie", "confidence", "resamples", "seed", "xaudit"
+    ]
+    then: Finite | str | None
+    now: Finite | str | None
+
+
+class SliceSince(Part):
+    """A slice that only one of the two releases has; slices within it are not listed beside it."""
+
+    slice: SliceValues
+    n: int
+
+
+class FigureSince(Part):
+    """A figure of both releases, now less then.
+
+    ``difference`` has limits for two independent logs, ``joint`` those that hold over all figures that
+    were compared; both are None where the two releases read one log. ``change`` is read from ``joint``
+    (one log: from the difference itself); ``higher`` and ``lower`` for metrics without a better direction.
+    """
+
+    slice: SliceValues
+    klass: str | None = Field(alias="class")
+    metric: str
+    then: Limits
+    now: Limits
+    difference: Limits
+    joint: Limits | None
+    change: Literal["worse", "better", "higher", "lower"] | None
+
+
+class ConceptReading(Part):
+    """What one of two releases found of a concept."""
+
+    effect: Limits
+    p_adjusted: Number
+    verdict: ConceptVerdict
+
+
+class ConceptSince(Part):
+    """A concept test whose answer changed, or that is in one of the two releases only."""
+
+    concept: str
+    klass: str = Field(alias="class")
+    layer: str
+    then: ConceptReading | None
+    now: ConceptReading | None
+
+
+class Since(Part):
+    """What changed since the previous release, whose evidence has ``sha256``.
+
+    ``data``: both read one log (the same SHA-256), or two that are alike (as many rows and labels in
+    every group: probably the same cases), or different ones. ``figures`` holds the overall figures and
+    those that changed by more than chance; ``compared`` is how many figures were compared.
+    """
+
+    name: str
+    version: str
+    date: str | None
+    sha256: str
+    verdict: Verdict
+    policy_sha256: str | None
+    data: Literal["same_log", "alike", "different"]
+    rows_used: int
+    rules: list[RuleSince]
+    settings: list[SettingSince]
+    checks: list[CheckSince]
+    appeared: list[SliceSince]
+    vanished: list[SliceSince]
+    level: Finite
+    joint_level: Number
+    compared: int
+    figures: list[FigureSince]
+    concepts: list[ConceptSince]
+
+
+    later = _later_schema(raw)
+    if later is not None:
+        raise EvidenceError(
+            f"Evidence '{path}' follows schema {later}; this version of xaudit reads up to {SCHEMA_VERSION}: "
+            "read it with a newer one."
+        )
+
+
+def _later_schema(raw: bytes) -> str | None:
+    """The schema version of a document where it is later than this one's."""
+    try:
+        stated = json.loads(raw)["schema_version"]
+        numbers = tuple(int(part) for part in stated.split("."))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    return stated if numbers > tuple(int(part) for part in SCHEMA_VERSION.split(".")) else None

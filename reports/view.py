@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from reports import charts, clauses, concept_charts, curve_charts, further, grids, overall, sections
+from reports import charts, clauses, concept_charts, curve_charts, further, grids, overall, sections, since
 from reports.canvas import shorten
 from reports.evidence import Evidence
 from reports.glyphs import code_point, missing
@@ -16,8 +16,8 @@ from reports.strings import Catalogue
 
 SECTIONS = (
     "use", "data", "method", "overall", "demographic", "acquisition", "other", "intersections", "classes",
-    "curves", "further", "concepts", "findings", "limitations", "crosswalk", "signoff", "provenance", "annex",
-    "glossary",
+    "curves", "further", "concepts", "findings", "since", "limitations", "crosswalk", "signoff", "provenance",
+    "annex", "glossary",
 )  # fmt: skip
 
 
@@ -69,6 +69,7 @@ class Report:
     further: tuple[further.Table, ...]
     concepts: concept_charts.Concepts | None
     findings: tuple[sections.FindingBlock, ...]
+    since: since.Change | None
     limitations: tuple[LimitationEntry, ...]
     crosswalk: tuple[clauses.CrosswalkSource, ...]
     command: str
@@ -127,6 +128,7 @@ def build(evidence: Evidence, catalogue: Catalogue, *, evidence_sha256: str, pap
         further=further.tables(p),
         concepts=concept_charts.concepts(p),
         findings=sections.findings(p),
+        since=since.change(p),
         limitations=tuple(
             LimitationEntry(*(visible(text) for text in (x.what, x.who, x.size, x.how_known, x.what_to_do)))
             for x in evidence.limitations
@@ -161,6 +163,7 @@ def contents(p: Phrases, report: Report) -> tuple[tuple[str, str], ...]:
         "curves": report.curves,
         "further": report.further,
         "concepts": report.concepts,
+        "since": report.since,
         "crosswalk": report.crosswalk,
     }
     return tuple((key, p.t(f"section.{key}")) for key in SECTIONS if there.get(key, True))

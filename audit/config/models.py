@@ -321,6 +321,7 @@ class Config(Table):
             if self.model is not None and self.model.weights is None and self.concepts.recorded is None:
                 raise wrong(
                     "[model] 'weights' is missing: name the weights file, or a recording under [concepts]"
+    previous: Text | None = None  # evidence.json of the last release
                 )
         for combination in self.report.impact_ratios:
             for name in combination:
