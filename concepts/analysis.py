@@ -26,6 +26,7 @@ from concepts.tcav import (
     smooth,
     train_directions,
 )
+from slices.said import say
 
 SliceKey = tuple[tuple[str, str | None], ...]
 
@@ -193,12 +194,20 @@ def _analyse_class(
     for key, mask in masks.items():
         count = int(mask.sum())
         if count < minimum_images:
-            why = f"{count} images of class {one.name} to score; at least {minimum_images} are needed"
+            why = say(
+                "concepts.few_to_score",
+                "{images} images of class {name} to score; at least {minimum} are needed",
+                images=count,
+                name=one.name,
+                minimum=minimum_images,
+            )
             absent[key] = without_figures(key, count, why)
         elif reason is not None:
             absent[key] = without_figures(key, count, reason)
         elif zero[mask].all():
-            absent[key] = without_figures(key, count, "every logit gradient at this layer is zero")
+            absent[key] = without_figures(
+                key, count, say("concepts.zero_gradients", "every logit gradient at this layer is zero")
+            )
         else:
             usable[key] = mask
     if not usable:

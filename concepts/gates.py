@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from concepts.records import Cav
 from concepts.tcav import Directions
+from slices.said import say
 
 Floats = NDArray[np.float64]
 
@@ -116,13 +117,24 @@ def judge(directions: Directions, *, confidence: float) -> tuple[Cav, str | None
     )
     if auc <= needed_auc:
         return cav, (
-            f"not learnt here: held-out AUC {auc:.2f} does not exceed {needed_auc:.2f}, which "
-            f"{confidence:.0%} of random sets stay below"
+            say(
+                "concepts.not_learnt_auc",
+                "not learnt here: held-out AUC {auc:.2f} does not exceed {needed:.2f}, which "
+                "{confidence:.0%} of random sets stay below",
+                auc=auc,
+                needed=needed_auc,
+                confidence=confidence,
+            )
         )
     if stability <= needed_stability:
         return cav, (
-            "not learnt here: vectors from two halves of the images agree no better "
-            f"(cosine {stability:.2f}) than those of random sets ({needed_stability:.2f})"
+            say(
+                "concepts.not_learnt_stability",
+                "not learnt here: vectors from two halves of the images agree no better "
+                "(cosine {stability:.2f}) than those of random sets ({needed:.2f})",
+                stability=stability,
+                needed=needed_stability,
+            )
         )
     return cav, None
 

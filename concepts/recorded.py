@@ -15,6 +15,7 @@ from concepts.measure import ClassImages, Matrix, Measured
 from concepts.recording import Recording, read_recording
 from concepts.records import ConceptSpec, ConceptStageSpec, LogImages
 from concepts.sources import TrainingImage
+from slices.said import say
 
 RANDOM = "random"
 
@@ -120,7 +121,12 @@ class RecordedLibrary:
             for layer in self._layers
         }
         words = {
-            layer: f"recorded, {self._recording.pooling}: {self._recording.layers[layer]} values"
+            layer: say(
+                "concepts.layer.recorded",
+                "recorded, {pooling}: {values} values",
+                pooling=self._recording.pooling,
+                values=self._recording.layers[layer],
+            )
             for layer in self._layers
         }
         return Measured(activations, gradients, words, self._recording.weights_sha256)

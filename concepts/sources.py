@@ -18,6 +18,7 @@ import numpy as np
 from concepts.errors import ConceptError
 from concepts.records import ConceptSet, ConceptSpec, ConceptStageSpec, LogImages
 from concepts.sets import POOL_TO_SET, Design, Rows, generator_for, largest_composition
+from slices.said import say
 
 T = TypeVar("T")
 
@@ -135,7 +136,8 @@ def _plan(
     if concept.transform is not None:
         return _transformed(concept, concept.transform, spec, library, table)
     pool = _in_order(library.random())
-    return _against(concept, library.concept(concept), pool, "random images", spec, table)
+    random = say("concepts.pool.random", "random images")
+    return _against(concept, library.concept(concept), pool, random, spec, table)
 
 
 def _against(
@@ -150,17 +152,33 @@ def _against(
     images = _in_order(images)
     own = {image.sha256 for image in images}
     pool = [image for image in pool if image.sha256 not in own]
-    words = f"{len(images)} images against {len(pool)} {pool_words}"
+    words = say(
+        "concepts.set.against",
+        "{images} images against {pool} {what}",
+        images=len(images),
+        pool=len(pool),
+        what=pool_words,
+    )
     rng = generator_for(spec.seed, f"design {concept.name}")
     ones, zeros = np.zeros(len(images), dtype=np.int64), np.zeros(len(pool), dtype=np.int64)
     composition = largest_composition(ones, zeros, rng=rng)
     undefined = None
     if len(images) < spec.minimum_images:
-        undefined = f"{len(images)} images of the concept; at least {spec.minimum_images} are needed"
+        undefined = say(
+            "concepts.few_images",
+            "{images} images of the concept; at least {minimum} are needed",
+            images=len(images),
+            minimum=spec.minimum_images,
+        )
     elif len(composition) < spec.minimum_images:
-        undefined = (
-            f"{len(pool)} {pool_words} are fewer than {POOL_TO_SET} times a set of {spec.minimum_images}; "
-            f"at least {POOL_TO_SET * spec.minimum_images} are needed"
+        undefined = say(
+            "concepts.small_pool",
+            "{pool} {what} are fewer than {times} times a set of {minimum}; at least {needed} are needed",
+            pool=len(pool),
+            what=pool_words,
+            times=POOL_TO_SET,
+            minimum=spec.minimum_images,
+            needed=POOL_TO_SET * spec.minimum_images,
         )
     if undefined is not None:
         return PlannedConcept(concept, None, undefined, _describe(concept, images, words, None), frozenset())
@@ -193,7 +211,7 @@ def _relative(
         others.extend(library.concept(other))
     if not has_images(concept):
         raise ConceptError(f"Concept '{concept.name}' with relative_to needs a folder of images.")
-    words = "images of " + ", ".join(concept.relative_to)
+    words = say("concepts.pool.relative", "images of {concepts:, }", concepts=concept.relative_to)
     return _against(concept, library.concept(concept), _in_order(others), words, spec, table)
 
 
@@ -227,18 +245,37 @@ def _matched(
         composition = largest_composition(own, rest, rng=rng)
         if len(composition) >= spec.minimum_images:
             break
-    condition = " and ".join(f"{name} = {value}" for name, value in sorted(where.items()))
-    left_out = others[len(matched) :]
-    words = (
-        f"{len(inside)} images of the log with {condition} against {len(outside)} others, matched on "
-        + ", ".join(["label", *matched])
-        + (f" (not on {', '.join(left_out)}: too few images)" if left_out else "")
+    condition = say(
+        "concepts.condition",
+        "{values: and }",
+        values=[f"{name} = {value}" for name, value in sorted(where.items())],
     )
+    left_out = others[len(matched) :]
+    words = say(
+        "concepts.set.matched",
+        "{images} images of the log with {condition} against {others} others, matched on {names:, }",
+        images=len(inside),
+        condition=condition,
+        others=len(outside),
+        names=[say("concepts.label", "label"), *matched],
+    )
+    if left_out:
+        words = say(
+            "concepts.set.let_go",
+            "{matched} (not on {names:, }: too few images)",
+            matched=words,
+            names=left_out,
+        )
     images = [logged[row] for row in inside]
     if len(composition) < spec.minimum_images:
-        undefined = (
-            f"{len(composition)} images with {condition} have {POOL_TO_SET} others of the same label to "
-            f"match them; at least {spec.minimum_images} are needed"
+        undefined = say(
+            "concepts.few_matched",
+            "{images} images with {condition} have {times} others of the same label to match them; "
+            "at least {minimum} are needed",
+            images=len(composition),
+            condition=condition,
+            times=POOL_TO_SET,
+            minimum=spec.minimum_images,
         )
         return PlannedConcept(concept, None, undefined, _describe(concept, images, words, None), frozenset())
     kept_rows = _thin(inside, own, composition, 1, rng)
@@ -266,13 +303,22 @@ def _transformed(
     log = _log(spec, concept)
     logged = library.logged()
     candidates = _training_half(logged, log, spec.seed)
-    words = f"images of the log changed by {transform}, each against itself unchanged"
+    words = say(
+        "concepts.set.transformed",
+        "images of the log changed by {transform}, each against itself unchanged",
+        transform=transform,
+    )
     rng = generator_for(spec.seed, f"design {concept.name}")
     zeros = np.zeros(len(candidates), dtype=np.int64)
     composition = largest_composition(zeros, np.repeat(zeros, POOL_TO_SET), rng=rng)
     images = [logged[row] for row in candidates]
     if len(composition) < spec.minimum_images:
-        undefined = f"{len(candidates)} images to transform; at least {spec.minimum_images} are needed"
+        undefined = say(
+            "concepts.few_to_transform",
+            "{images} images to transform; at least {minimum} are needed",
+            images=len(candidates),
+            minimum=spec.minimum_images,
+        )
         return PlannedConcept(concept, None, undefined, _describe(concept, images, words, None), frozenset())
     kept = _thin(images, zeros, composition, 1, rng)
     changed = [TrainingImage(one.group, one.name, one.sha256, one.path, transform=transform) for one in kept]
@@ -285,7 +331,8 @@ def _transformed(
         composition=composition,
         paired=True,
     )
-    return _planned(concept, design, images, f"{len(kept)} {words}", kept)
+    counted = say("concepts.set.counted", "{images} {what}", images=len(kept), what=words)
+    return _planned(concept, design, images, counted, kept)
 
 
 def _planned(

@@ -36,6 +36,7 @@ from concepts.sources import (
 )
 from concepts.testing import check_can_reject
 from concepts.verdicts import conclude
+from slices.said import say
 
 Progress = Callable[[str, int, int], None]
 NO_CAV = Cav(accuracy=None, auc=None, auc_low=None, auc_high=None, auc_null=None, stability=None)
@@ -255,41 +256,60 @@ def _sets(
     sets = [one.described for one in planned]
     if any(has_images(one.spec) and not one.spec.relative_to for one in planned):
         pool = library.random()
-        words = "pool of negatives and pseudo-concepts"
+        words = say("concepts.pool.set", "pool of negatives and pseudo-concepts")
         sets.append(ConceptSet("random", words, len(pool), hash_of_set(pool)))
     return tuple(sets)
 
 
 SOLVERS = {
-    "ridge": "ridge regression (penalty: the mean variance of the set's activations)",
-    "logistic": "logistic regression (L2 penalty: the mean variance of the set's activations)",
-    "mean_difference": "the difference of the two means (FastCAV)",
-    "pattern": "the covariance of activation and label (pattern-CAV)",
+    "ridge": say(
+        "concepts.solver.ridge", "ridge regression (penalty: the mean variance of the set's activations)"
+    ),
+    "logistic": say(
+        "concepts.solver.logistic",
+        "logistic regression (L2 penalty: the mean variance of the set's activations)",
+    ),
+    "mean_difference": say("concepts.solver.mean_difference", "the difference of the two means (FastCAV)"),
+    "pattern": say("concepts.solver.pattern", "the covariance of activation and label (pattern-CAV)"),
 }
 
 
 def describe_method(spec: ConceptStageSpec, sizes: Sequence[int]) -> str:
     """The test in plain sentences, with the numbers of this run."""
     if not sizes:
-        return "No concept had enough images to be tested."
-    size = f"{min(sizes)}" if min(sizes) == max(sizes) else f"{min(sizes)} to {max(sizes)}"
-    return (
-        f"From each concept's images one set of {size} images was taken, and {spec.pseudo_concepts} sets of "
-        "the same size were drawn from its pool to play the concept (pseudo-concepts). Every set, the "
-        "concept's and each pseudo-concept's, went through one procedure: it was cut into halves "
-        f"{SPLITS} times; each half was told from as many images of the pool, drawn anew each time and "
-        f"outside the set, by {SOLVERS[spec.cav]}; the other half judged the vector. The effect is the mean "
-        "derivative of the class's logit along the vector, over the images of the class, times the distance "
-        f"from negatives to concept along it, averaged over the set's {2 * SPLITS} vectors. The p-value is "
-        "the share of pseudo-concepts whose effect lies as far from the pseudo-concepts' median "
-        "((1 + number) / (R + 1)); it is adjusted over concept x class x layer by the largest standardised "
-        "distance of each joint draw (max-T), every concept having pseudo-concepts of its own. Intervals "
-        f"are the value -/+ Student's t times the standard error of {min(spec.resamples, 200)} joint "
-        "resamplings of images and sets. The score is the share of images with a positive derivative, "
-        "zero derivatives apart. A concept counts as learnt at a layer where its held-out AUC and the "
-        f"agreement of vectors from disjoint halves exceed the {spec.confidence:.0%} quantile of the "
-        "pseudo-concepts'. Images that may train a vector are not scored. Slices are compared with the "
-        "class's other images by the same difference under the pseudo-concepts: an association, not a cause."
+        return say("concepts.none_tested", "No concept had enough images to be tested.")
+    size = say("concepts.size", "{size}", size=min(sizes))
+    if min(sizes) != max(sizes):
+        size = say("concepts.sizes", "{least} to {most}", least=min(sizes), most=max(sizes))
+    return say(
+        "concepts.method",
+        "From each concept's images one set of {size} images was taken, and {pseudo} "
+        "sets of the same size were drawn from its pool to play the concept "
+        "(pseudo-concepts). Every set, the concept's and each pseudo-concept's, went "
+        "through one procedure: it was cut into halves {splits} times; each half was "
+        "told from as many images of the pool, drawn anew each time and outside the "
+        "set, by {solver}; the other half judged the vector. The effect is the mean "
+        "derivative of the class's logit along the vector, over the images of the "
+        "class, times the distance from negatives to concept along it, averaged over "
+        "the set's {vectors} vectors. The p-value is the share of pseudo-concepts "
+        "whose effect lies as far from the pseudo-concepts' median ((1 + number) / (R "
+        "+ 1)); it is adjusted over concept x class x layer by the largest "
+        "standardised distance of each joint draw (max-T), every concept having "
+        "pseudo-concepts of its own. Intervals are the value -/+ Student's t times the "
+        "standard error of {resamples} joint resamplings of images and sets. The score "
+        "is the share of images with a positive derivative, zero derivatives apart. A "
+        "concept counts as learnt at a layer where its held-out AUC and the agreement "
+        "of vectors from disjoint halves exceed the {confidence:.0%} quantile of the "
+        "pseudo-concepts'. Images that may train a vector are not scored. Slices are "
+        "compared with the class's other images by the same difference under the "
+        "pseudo-concepts: an association, not a cause.",
+        size=size,
+        pseudo=spec.pseudo_concepts,
+        splits=SPLITS,
+        solver=SOLVERS[spec.cav],
+        vectors=2 * SPLITS,
+        resamples=min(spec.resamples, 200),
+        confidence=spec.confidence,
     )
 
 
@@ -307,14 +327,36 @@ def consistency_notes(results: Sequence[ConceptResult], *, layers: int) -> tuple
         }
         if at["drives"] and at["opposes"]:
             notes.append(
-                f"{concept} drives {klass} at {', '.join(at['drives'])} but opposes it at "
-                f"{', '.join(at['opposes'])}: the layers contradict each other."
+                say(
+                    "concepts.contradict",
+                    "{concept} drives {klass} at {drives} but opposes it at {opposes}: the layers "
+                    "contradict each other.",
+                    concept=concept,
+                    klass=klass,
+                    drives=", ".join(at["drives"]),
+                    opposes=", ".join(at["opposes"]),
+                )
             )
         elif 0 < len(at["drives"]) + len(at["opposes"]) < layers:
-            verb = "drives" if at["drives"] else "opposes"
-            notes.append(
-                f"{concept} {verb} {klass} at {', '.join(at[verb])} only, of {layers} layers tested."
-            )
+            if at["drives"]:
+                one_sided = say(
+                    "concepts.drives_only",
+                    "{concept} drives {klass} at {at:, } only, of {layers} layers tested.",
+                    concept=concept,
+                    klass=klass,
+                    at=at["drives"],
+                    layers=layers,
+                )
+            else:
+                one_sided = say(
+                    "concepts.opposes_only",
+                    "{concept} opposes {klass} at {at:, } only, of {layers} layers tested.",
+                    concept=concept,
+                    klass=klass,
+                    at=at["opposes"],
+                    layers=layers,
+                )
+            notes.append(one_sided)
     return tuple(notes)
 
 
@@ -323,8 +365,15 @@ def entanglement_notes(
 ) -> tuple[str, ...]:
     """One sentence for each pair of concepts whose vectors point much the same way at a layer."""
     return tuple(
-        f"{names[i]} and {names[j]} are entangled at {layer} (cosine {cosines[i][j]:.2f}): what one does, "
-        "the other seems to do."
+        say(
+            "concepts.entangled",
+            "{one} and {other} are entangled at {layer} (cosine {cosine:.2f}): what one "
+            "does, the other seems to do.",
+            one=names[i],
+            other=names[j],
+            layer=layer,
+            cosine=cosines[i][j],
+        )
         for layer, cosines in entanglement.items()
         for i in range(len(names))
         for j in range(i + 1, len(names))

@@ -18,6 +18,7 @@ from concepts.errors import ModelError
 from concepts.hooks import device_of, exact_arithmetic, hooked, split_output
 from concepts.logits import check_logits, select_logits
 from concepts.pooling import Pooling, image_axis, pool, pool_gradient, pooled_size
+from slices.said import say
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +47,25 @@ class TapPlan:
         shape, size = self.shapes[layer], self.sizes[layer]
         if self.pooling == "mean" and len(shape) > 1:
             spread = shape[1:] if len(shape) == 3 else shape[:-1]
-            return f"mean over {' x '.join(map(str, spread))} positions: {size} values"
+            return say(
+                "concepts.layer.mean",
+                "mean over {shape: x } positions: {size} values",
+                shape=[str(n) for n in spread],
+                size=size,
+            )
         if self.pooling == "class_token" and len(shape) > 1:
-            return f"class token of {shape[0]}: {size} values"
-        return f"flattened: {' x '.join(map(str, shape))} = {size} values"
+            return say(
+                "concepts.layer.class_token",
+                "class token of {tokens}: {size} values",
+                tokens=shape[0],
+                size=size,
+            )
+        return say(
+            "concepts.layer.flattened",
+            "flattened: {shape: x } = {size} values",
+            shape=[str(n) for n in shape],
+            size=size,
+        )
 
 
 @dataclass(frozen=True, slots=True)
