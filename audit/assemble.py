@@ -14,9 +14,9 @@ from audit.limitations import limitations
 from audit.lock import ReadLock
 from audit.policy import Judged, Results, verdict_of
 from audit.robustness import at_prevalence, breaking_points, changes, impacts, missing_bounds, worst_gaps
+from audit.since import Previous, since
 from audit.targets import kind_of
 from audit.translate import column_roles
-from audit.since import Previous, since
 from audit.wording import minimum_sentence, policy_sentences, rule_sentence, verdict_sentence
 from concepts.records import ConceptResult, ConceptStage
 from reports import evidence as documents
@@ -40,10 +40,10 @@ class Parts:
     associations: tuple[documents.Association, ...]
     logo: str | None
     lock: ReadLock | None = None
+    previous: Previous | None = None
 
     @property
     def lock_entry(self) -> dict[str, str] | None:
-    previous: Previous | None = None
         """The policy's lock, held against the files that were read."""
         if self.lock is None:
             return None

@@ -375,6 +375,7 @@ class Results(Part):
     at_prevalence: list[AtPrevalence] = []
     concepts: list[ConceptRecord] = []
     concept_method: ConceptMethod | None = None
+    since: Since | None = None
 
 
 class Rule(Part):
@@ -437,88 +438,6 @@ class Verdict(Part):
     sentence: str = ""
 
 
-class Limitation(Part):
-    what: str
-    who: str
-    size: str
-    how_known: str
-    what_to_do: str
-
-
-class Method(Part):
-    """The statistics box: plain sentences, each with its statistic after it."""
-
-    sentences: list[str] = []
-
-
-class ReportOptions(Part):
-    """What the renderers need of the configuration, so that evidence alone renders the same documents."""
-
-    formats: list[str] = ["html", "pdf"]
-    since: Since | None = None
-    organisation: str | None = None
-    accent: str | None = None
-    paper: Literal["A4", "Letter"] = "A4"
-    language: str = "en"
-    logo: str | None = None  # data URI
-
-
-class Evidence(Part):
-    """One audit run: the canonical document."""
-
-    schema_version: str = SCHEMA_VERSION
-    subject: Subject
-    run: Run
-    data: Data
-    results: Results
-    policy: Policy
-    findings: list[Finding]
-    verdict: Verdict
-    limitations: list[Limitation] = []
-    method: Method = Method()
-    report: ReportOptions = ReportOptions()
-
-    def to_frame(self) -> pandas.DataFrame:
-        """Tidy table of slice × class × metric with limits; `reports.tables` names its columns."""
-        from reports.tables import to_frame
-
-        return to_frame(self)
-
-
-def to_bytes(evidence: Evidence) -> bytes:
-    """Canonical bytes: sorted keys, two-space indent, shortest floats, UTF-8, one final newline."""
-    document = evidence.model_dump(mode="json", by_alias=True)
-    text = json.dumps(document, ensure_ascii=False, sort_keys=True, indent=1, allow_nan=False)
-    return (text + "\n").encode("utf-8")
-
-
-def json_schema() -> dict[str, object]:
-    """JSON Schema (draft 2020-12) of the evidence document."""
-    schema = Evidence.model_json_schema(by_alias=True, mode="serialization")
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
-
-
-def read_evidence(path: Path) -> Evidence:
-    """Read and validate an evidence document.
-
-    Raises
-    ------
-    EvidenceError
-        The file cannot be read, is not JSON, follows a later schema, or does not follow this one: one line
-        that names the key.
-    """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise EvidenceError(f"Evidence '{path}' cannot be read: {error.strerror}.") from error
-    try:
-        return Evidence.model_validate_json(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(step) for step in first["loc"]) or "the document"
-        raise EvidenceError(
-            f"Evidence '{path}' does not follow schema {SCHEMA_VERSION}: at '{where}': {first['msg']}."
-        ) from error
 class Reading(Part):
     """What one of two releases found of a check; ``layer``: of a concept rule."""
 
@@ -633,6 +552,79 @@ class Since(Part):
     concepts: list[ConceptSince]
 
 
+class Limitation(Part):
+    what: str
+    who: str
+    size: str
+    how_known: str
+    what_to_do: str
+
+
+class Method(Part):
+    """The statistics box: plain sentences, each with its statistic after it."""
+
+    sentences: list[str] = []
+
+
+class ReportOptions(Part):
+    """What the renderers need of the configuration, so that evidence alone renders the same documents."""
+
+    formats: list[str] = ["html", "pdf"]
+    organisation: str | None = None
+    accent: str | None = None
+    paper: Literal["A4", "Letter"] = "A4"
+    language: str = "en"
+    logo: str | None = None  # data URI
+
+
+class Evidence(Part):
+    """One audit run: the canonical document."""
+
+    schema_version: str = SCHEMA_VERSION
+    subject: Subject
+    run: Run
+    data: Data
+    results: Results
+    policy: Policy
+    findings: list[Finding]
+    verdict: Verdict
+    limitations: list[Limitation] = []
+    method: Method = Method()
+    report: ReportOptions = ReportOptions()
+
+    def to_frame(self) -> pandas.DataFrame:
+        """Tidy table of slice × class × metric with limits; `reports.tables` names its columns."""
+        from reports.tables import to_frame
+
+        return to_frame(self)
+
+
+def to_bytes(evidence: Evidence) -> bytes:
+    """Canonical bytes: sorted keys, two-space indent, shortest floats, UTF-8, one final newline."""
+    document = evidence.model_dump(mode="json", by_alias=True)
+    text = json.dumps(document, ensure_ascii=False, sort_keys=True, indent=1, allow_nan=False)
+    return (text + "\n").encode("utf-8")
+
+
+def json_schema() -> dict[str, object]:
+    """JSON Schema (draft 2020-12) of the evidence document."""
+    schema = Evidence.model_json_schema(by_alias=True, mode="serialization")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def read_evidence(path: Path) -> Evidence:
+    """Read and validate an evidence document.
+
+    Raises
+    ------
+    EvidenceError
+        The file cannot be read, is not JSON, follows a later schema, or does not follow this one: one line
+        that names the key.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise EvidenceError(f"Evidence '{path}' cannot be read: {error.strerror}.") from error
     later = _later_schema(raw)
     if later is not None:
         raise EvidenceError(

@@ -265,6 +265,7 @@ class Report(Table):
     paper: Literal["A4", "Letter"] = "A4"
     language: Text = "en"
     logo: Text | None = None
+    previous: Text | None = None  # evidence.json of the last release
     impact_ratios: list[Annotated[list[Text], Field(min_length=1)]] = Field(default=[])
     impact_justification: Text | None = None
 
@@ -321,7 +322,6 @@ class Config(Table):
             if self.model is not None and self.model.weights is None and self.concepts.recorded is None:
                 raise wrong(
                     "[model] 'weights' is missing: name the weights file, or a recording under [concepts]"
-    previous: Text | None = None  # evidence.json of the last release
                 )
         for combination in self.report.impact_ratios:
             for name in combination:
