@@ -631,6 +631,14 @@ def read_evidence(path: Path) -> Evidence:
             f"Evidence '{path}' follows schema {later}; this version of xaudit reads up to {SCHEMA_VERSION}: "
             "read it with a newer one."
         )
+    try:
+        return Evidence.model_validate_json(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(step) for step in first["loc"]) or "the document"
+        raise EvidenceError(
+            f"Evidence '{path}' does not follow schema {SCHEMA_VERSION}: at '{where}': {first['msg']}."
+        ) from error
 
 
 def _later_schema(raw: bytes) -> str | None:
