@@ -13,6 +13,7 @@ import numpy as np
 from reports.evidence import Association
 from slices.association import cramers_v
 from slices.counts import CountedLog
+from slices.said import say
 from slices.slicing import Slice
 
 # From here on a report says that two attributes can hardly be told apart.
@@ -45,8 +46,14 @@ def associations(counted: CountedLog) -> tuple[Association, ...]:
                     attributes=(one, other),
                     cramers_v=strength,
                     sentence=(
-                        f"'{one}' and '{other}' go together in this log (Cramer's V {strength:.2f}): "
-                        "a gap by one may be a gap by the other."
+                        say(
+                            "limitation.association.what",
+                            "'{one}' and '{other}' go together in this log (Cramer's V {strength:.2f}): a "
+                            "gap by one may be a gap by the other.",
+                            one=one,
+                            other=other,
+                            strength=strength,
+                        )
                     ),
                 )
             )

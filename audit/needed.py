@@ -16,6 +16,7 @@ from audit.metric_names import PROPORTIONS
 from audit.targets import Target
 from slices.power import MOST_UNITS, Arm, Needed, needed_units, standard_error
 from slices.records import Disparity, Estimate, Simultaneous, SliceRecord
+from slices.said import say
 
 PlanKind = Literal["at_least", "at_most", "gap_at_most", "ratio_at_least"]
 PLANS: Mapping[str, PlanKind] = {
@@ -56,14 +57,16 @@ def for_decision(
     level = confidence if joint is None else joint.level
     inside = _arm(metric, estimate, confidence)
     if inside is None:
-        return Needed(None, reason="There is no figure to plan on.")
+        return Needed(None, reason=say("needed.no_figure", "There is no figure to plan on."))
     if disparity is None:
         return plan(PLANS[target.kind], target.limit, inside, None, confidence, level)
     if disparity.comparator is None:
-        return Needed(None, reason="The comparator's own figures are not known.")
+        return Needed(
+            None, reason=say("needed.unknown_comparator", "The comparator's own figures are not known.")
+        )
     outside = _arm(metric, disparity.comparator, confidence)
     if outside is None:
-        return Needed(None, reason="The comparator has no figure to plan on.")
+        return Needed(None, reason=say("needed.no_comparator", "The comparator has no figure to plan on."))
     if target.kind == "gap":
         difference = inside.value - outside.value
         level_read = confidence if abs(difference) < target.limit else level
@@ -134,7 +137,9 @@ def to_be_judged(shortfall: Callable[[float], str | None], support: int, cluster
     while not enough(high):
         high *= 2
         if high > MOST_UNITS:
-            return Needed(None, reason=f"More than {MOST_UNITS:,} rows would be needed.")
+            return Needed(
+                None, reason=say("needed.most", "More than {units:,} rows would be needed.", units=MOST_UNITS)
+            )
     low = high // 2
     while high - low > 1:
         middle = (low + high) // 2

@@ -18,12 +18,14 @@ from audit import needed
 from audit.config import Policy, Rule
 from audit.metric_names import PROPORTIONS
 from audit.targets import RuleKind, Target, kind_of, quantity
-from audit.wording import concept_reason, interval_reason, needed_reason
+from audit.wording import concept_reason, interval_reason, metric_key, needed_reason
 from concepts.records import ConceptResult, ConceptStage
 from slices.counts import CountedLog, SliceCounts
 from slices.power import Arm, Needed
 from slices.presentation import NCHS, proportion_shortfall, support_shortfall
 from slices.records import Disparity, Estimate, Simultaneous, SliceRecord
+from slices.said import Said, say, sentence_pair
+from slices.selection import EXACT, METHODS
 from slices.slicing import OVERALL, Slice
 
 Outcome = Literal["meets", "fails", "cannot_tell", "not_enough_data", "not_tested"]
@@ -176,7 +178,7 @@ def _judge_metric(target: Target, results: Results, policy: Policy) -> Judged:
             zero = _over_zero(target, metric, estimate, disparity, policy)
             if zero is not None:
                 return zero
-        nothing = _nothing(target, estimate.support, undefined or f"{metric} is undefined here.")
+        nothing = _nothing(target, estimate.support, undefined or _undefined(metric))
         least = policy.minimum if isinstance(policy.minimum, int) else _least_support(metric, policy)
         return replace(nothing, needed_n=least - estimate.support if least > estimate.support else None)
     base = Judged(
@@ -190,7 +192,7 @@ def _judge_metric(target: Target, results: Results, policy: Policy) -> Judged:
         value=value,
         low=low,
         high=high,
-        interval=f"pointwise, {method}",
+        interval=say("interval.pointwise", "pointwise, {method}", method=method),
         level=results.confidence,
         outcome="cannot_tell",
         reason=interval_reason(target.kind, target.limit, metric, low, high, "cannot_tell"),
@@ -202,9 +204,9 @@ def _judge_metric(target: Target, results: Results, policy: Policy) -> Judged:
 
     def shortfall_at(factor: float) -> str | None:
         """Why the slice and its comparator, so many times as large, may not be judged."""
-        found = _shortfall(metric, needed.grown(estimate, factor), policy, "")
+        found = _shortfall(metric, needed.grown(estimate, factor), policy)
         if found is None and disparity is not None and disparity.comparator is not None:
-            found = _shortfall(metric, needed.grown(disparity.comparator, factor), policy, "Comparator: ")
+            found = _shortfall(metric, needed.grown(disparity.comparator, factor), policy, comparator=True)
         return found
 
     shortfall = shortfall_at(1.0)
@@ -229,7 +231,7 @@ def _judge_metric(target: Target, results: Results, policy: Policy) -> Judged:
 
 def _with_plan(judged: Judged, more: Needed) -> Judged:
     """A finding without enough data, with what it takes to be judged and decided."""
-    reason = judged.reason if more.reason is None else f"{judged.reason} {more.reason}"
+    reason = judged.reason if more.reason is None else sentence_pair(judged.reason, more.reason)
     return replace(judged, needed_n=more.units, needed_clusters=more.clusters, reason=reason)
 
 
@@ -269,13 +271,18 @@ def _over_zero(
     other = disparity.comparator
     if other is None or other.value != 0:
         return None
-    shortfall = _shortfall(metric, estimate, policy, "") or _shortfall(metric, other, policy, "Comparator: ")
-    reason = (
-        f"The comparator's {metric} is 0 (of {other.support:,}), the slice's {estimate.value:.3g} (of "
-        f"{estimate.support:,}): there is no ratio to 0, and nothing to hold against the limit."
+    shortfall = _shortfall(metric, estimate, policy) or _shortfall(metric, other, policy, comparator=True)
+    reason = say(
+        "finding.ratio_to_zero",
+        "The comparator's {metric} is 0 (of {other:,}), the slice's {value:.3g} (of {support:,}): there is "
+        "no ratio to 0, and nothing to hold against the limit.",
+        metric=metric_key(metric),
+        other=other.support,
+        value=estimate.value or 0.0,
+        support=estimate.support,
     )
     if shortfall is not None:
-        return _nothing(target, estimate.support, f"{reason} {shortfall}")
+        return _nothing(target, estimate.support, sentence_pair(reason, shortfall))
     return replace(_nothing(target, estimate.support, reason), outcome="cannot_tell")
 
 
@@ -287,7 +294,7 @@ def _read_jointly(base: Judged, joint: Simultaneous, outcome: Outcome) -> Judged
         low=joint.low,
         high=joint.high,
         level=joint.level,
-        interval=f"simultaneous, {joint.method}",
+        interval=say("interval.simultaneous", "simultaneous, {method}", method=joint.method),
         outcome=outcome,
         reason=interval_reason(base.kind, base.limit, base.metric, joint.low, joint.high, outcome),
     )
@@ -341,7 +348,7 @@ def _judge_missing(
 
     failed, rows, units = found.failed, found.rows, found.units
     if rows == 0:
-        return _nothing(target, 0, "The slice has no rows with a label.")
+        return _nothing(target, 0, say("finding.no_rows", "The slice has no rows with a label."))
     share = failed / rows
     level = 1 - (1 - confidence) / max(looks, 1)
     low, high = (float(limit) for limit in clopper_pearson(share * units, units, 1 - confidence))
@@ -357,7 +364,7 @@ def _judge_missing(
         value=share,
         low=low,
         high=high,
-        interval="pointwise, Clopper-Pearson",
+        interval=say("interval.pointwise", "pointwise, {method}", method=METHODS[EXACT]),
         level=confidence,
         outcome="meets",
         reason="",
@@ -370,7 +377,11 @@ def _judge_missing(
             high=joint_high,
             level=level,
             outcome="fails",
-            interval=f"simultaneous, Clopper-Pearson at the Bonferroni level of {looks} shares",
+            interval=say(
+                "interval.shares",
+                "simultaneous, Clopper-Pearson at the Bonferroni level of {looks} shares",
+                looks=looks,
+            ),
         )
         return replace(
             base, reason=interval_reason(base.kind, target.limit, None, joint_low, joint_high, "fails")
@@ -415,8 +426,10 @@ def _with_needed(judged: Judged, more: Needed) -> Judged:
         judged,
         needed_n=more.units,
         needed_clusters=more.clusters,
-        reason=f"{judged.reason} "
-        f"{needed_reason(more.units, more.clusters, more.comparator_grows, more.reason)}",
+        reason=sentence_pair(
+            judged.reason,
+            needed_reason(more.units, more.clusters, more.comparator_grows, more.reason),
+        ),
     )
 
 
@@ -437,10 +450,16 @@ def _simultaneous(record: SliceRecord, target: Target, metric: str) -> Simultane
     )
 
 
-def _shortfall(metric: str, estimate: Estimate, policy: Policy, side: str) -> str | None:
+def _undefined(metric: str) -> Said:
+    return say("finding.undefined", "{metric} is undefined here.", metric=metric_key(metric))
+
+
+def _shortfall(metric: str, estimate: Estimate, policy: Policy, *, comparator: bool = False) -> str | None:
     degrees = None if estimate.clusters is None else max(estimate.clusters - 1, 0)
     reason = _shortfall_of(metric, estimate.value, estimate.support, estimate.effective, degrees, policy)
-    return None if reason is None else f"{side}{reason}"
+    if reason is None or not comparator:
+        return reason
+    return say("minimum.comparator", "Comparator: {reason}", reason=reason)
 
 
 def _shortfall_of(
@@ -454,13 +473,17 @@ def _shortfall_of(
     """Why the small-slice rule says that there is not enough data, or None."""
     least = support if effective is None else min(support, effective)
     if isinstance(policy.minimum, int):
-        what = "denominator" if least == support else "denominator, after clusters and weights,"
+        what = say("minimum.of.denominator", "denominator")
+        if least != support:
+            what = say("minimum.of.effective", "denominator, after clusters and weights,")
         return support_shortfall(least, minimum=policy.minimum, what=what)
     if value is None:
-        return f"The denominator is {support}: the metric is undefined."
+        return say(
+            "minimum.undefined", "The denominator is {support}: the metric is undefined.", support=support
+        )
     if metric in PROPORTIONS or metric == "missing_predictions":
         return proportion_shortfall(value, support, effective=effective, degrees=degrees)
-    return support_shortfall(least, minimum=policy.minimum_support, what="support")
+    return support_shortfall(least, minimum=policy.minimum_support)
 
 
 def judge_concepts(policy: Policy, stage: ConceptStage | None, confidence: float) -> tuple[Judged, ...]:
@@ -533,7 +556,9 @@ def _concept_finding(
         value=None if result is None else result.effect,
         low=None if result is None else result.effect_low,
         high=None if result is None else result.effect_high,
-        interval="effect, bootstrap over images and concept sets" if result is not None else "none",
+        interval=say("interval.effect", "effect, bootstrap over images and concept sets")
+        if result is not None
+        else "none",
         level=confidence if result is not None else None,
         outcome=outcome,
         reason=concept_reason(rule, klass, result, outcome),

@@ -16,6 +16,7 @@ from audit.errors import InputError
 from audit.metric_names import POOLED_METRICS, POOLED_RECORD_METRICS
 from slices.counts import CountedLog
 from slices.records import Quantity, Tested
+from slices.said import say
 from slices.slicing import OVERALL, Slice
 
 RuleKind = Literal["floor", "ceiling", "gap", "ratio", "missing_predictions", "concept"]
@@ -155,13 +156,27 @@ def _group(rule: Rule, names: tuple[str, ...], counted: CountedLog) -> Iterator[
     known = {summary.attribute.name for summary in counted.attributes}
     absent = [name for name in names if name not in known]
     if absent:
-        yield OVERALL, ("not_tested", f"The log has no attribute '{absent[0]}'.")
+        yield (
+            OVERALL,
+            ("not_tested", say("untested.attribute", "The log has no attribute '{name}'.", name=absent[0])),
+        )
         return
     reference = _reference(rule)
     if reference is not None:
         summary = next(item for item in counted.attributes if item.attribute.name == names[0])
         if reference not in dict(summary.values):
-            yield OVERALL, ("not_tested", f"No row has the reference value {names[0]} = {reference}.")
+            yield (
+                OVERALL,
+                (
+                    "not_tested",
+                    say(
+                        "untested.reference",
+                        "No row has the reference value {name} = {value}.",
+                        name=names[0],
+                        value=reference,
+                    ),
+                ),
+            )
             return
     small = _small(counted)
     present = {item.slice: None for item in counted.slices if item.slice.attributes == names}
@@ -187,7 +202,7 @@ def _uncrossed(rule: Rule, names: tuple[str, ...], counted: CountedLog) -> Itera
             continue
         if not rule.include_missing and where.values[0][1] is None:
             continue
-        others = " and ".join(name for name in names if name != where.attributes[0])
+        others = [name for name in names if name != where.attributes[0]]
         yield where, _too_small_to_cross(where, rows, others)
 
 
@@ -195,16 +210,21 @@ def _why_none(rule: Rule, names: tuple[str, ...], counted: CountedLog) -> str:
     """Why a group of attributes that the log has gives no slice to judge."""
     reference = _reference(rule)
     if reference is not None:
-        return (
-            f"{names[0]} has no value but the reference '{reference}': there is nothing to compare with it."
+        return say(
+            "untested.only_reference",
+            "{name} has no value but the reference '{value}': there is nothing to compare with it.",
+            name=names[0],
+            value=reference,
         )
     for summary in counted.attributes:
         if summary.attribute.name in names and not summary.values:
-            return (
-                f"'{summary.attribute.name}' is missing in every row, and the rule does not ask for "
-                "missing values (include_missing = true)."
+            return say(
+                "untested.all_missing",
+                "'{name}' is missing in every row, and the rule does not ask for missing "
+                "values (include_missing = true).",
+                name=summary.attribute.name,
             )
-    return f"No row has a value of each of {' and '.join(names)}."
+    return say("untested.each", "No row has a value of each of {names: and }.", names=names)
 
 
 def _reference(rule: Rule) -> str | None:
@@ -216,9 +236,15 @@ def _named(where: Slice, counted: CountedLog) -> Found:
     known = {summary.attribute.name: dict(summary.values) for summary in counted.attributes}
     for name, value in where.values:
         if name not in known:
-            return where, ("not_tested", f"The log has no attribute '{name}'.")
+            return where, (
+                "not_tested",
+                say("untested.attribute", "The log has no attribute '{name}'.", name=name),
+            )
         if value not in known[name]:
-            return where, ("not_tested", f"No row has {name} = {value}.")
+            return where, (
+                "not_tested",
+                say("untested.value", "No row has {name} = {value}.", name=name, value=str(value)),
+            )
     if any(item.slice == where for item in counted.slices):
         return where, None
     small = _small(counted)
@@ -227,9 +253,9 @@ def _named(where: Slice, counted: CountedLog) -> Found:
     for pair in where.values:
         alone = Slice((pair,))
         if alone in small:
-            others = " and ".join(name for name in where.attributes if name != pair[0])
+            others = [name for name in where.attributes if name != pair[0]]
             return where, _too_small_to_cross(alone, small[alone], others)
-    return where, ("not_tested", "No row has these values together.")
+    return where, ("not_tested", say("untested.together", "No row has these values together."))
 
 
 def _small(counted: CountedLog) -> dict[Slice, int]:
@@ -238,14 +264,22 @@ def _small(counted: CountedLog) -> dict[Slice, int]:
 
 
 def _too_small(rows: int) -> tuple[Unavailable, str]:
-    return "not_enough_data", f"The slice has {rows:,} rows, fewer than the minimum under [slices]."
+    return "not_enough_data", say(
+        "untested.small", "The slice has {rows:,} rows, fewer than the minimum under [slices].", rows=rows
+    )
 
 
-def _too_small_to_cross(alone: Slice, rows: int, others: str) -> tuple[Unavailable, str]:
+def _too_small_to_cross(alone: Slice, rows: int, others: list[str]) -> tuple[Unavailable, str]:
     name, value = alone.values[0]
-    shown = f"{name} missing" if value is None else f"{name} = {value}"
+    shown = say("untested.missing", "{name} missing", name=name) if value is None else f"{name} = {value}"
     return (
         "not_enough_data",
-        f"The crossings of {shown} with {others} were not computed: the value has {rows:,} rows, fewer than "
-        "the minimum under [slices].",
+        say(
+            "untested.crossings",
+            "The crossings of {value} with {others: and } were not computed: the value has "
+            "{rows:,} rows, fewer than the minimum under [slices].",
+            value=shown,
+            others=others,
+            rows=rows,
+        ),
     )

@@ -9,42 +9,69 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from audit.targets import RuleKind, kind_of
+from slices.said import Said, say, sentence_pair
 
 if TYPE_CHECKING:
     from audit.config import Config, Policy, Rule
     from concepts.records import ConceptResult
 
+# Metrics by their key, as findings and reasons name them.
+METRIC_KEYS = {
+    "precision": say("metric_key.precision", "precision"),
+    "recall": say("metric_key.recall", "recall"),
+    "fpr": say("metric_key.fpr", "fpr"),
+    "fnr": say("metric_key.fnr", "fnr"),
+    "specificity": say("metric_key.specificity", "specificity"),
+    "npv": say("metric_key.npv", "npv"),
+    "f1": say("metric_key.f1", "f1"),
+    "accuracy": say("metric_key.accuracy", "accuracy"),
+    "balanced_accuracy": say("metric_key.balanced_accuracy", "balanced_accuracy"),
+    "selection_rate": say("metric_key.selection_rate", "selection_rate"),
+    "prevalence": say("metric_key.prevalence", "prevalence"),
+    "mcc": say("metric_key.mcc", "mcc"),
+    "auroc": say("metric_key.auroc", "auroc"),
+    "auprc": say("metric_key.auprc", "auprc"),
+    "brier": say("metric_key.brier", "brier"),
+    "ece": say("metric_key.ece", "ece"),
+}
+
 METRIC_WORDS = {
-    "precision": "precision (of the cases flagged, the share that are right)",
-    "recall": "recall (of the positive cases, the share found)",
-    "fpr": "false positive rate (of the negative cases, the share flagged)",
-    "fnr": "false negative rate (of the positive cases, the share missed)",
-    "specificity": "specificity (of the negative cases, the share left alone)",
-    "npv": "negative predictive value (of the cases left alone, the share that are negative)",
-    "f1": "F1 (precision and recall in one figure)",
-    "accuracy": "accuracy (the share of cases decided rightly)",
-    "balanced_accuracy": "balanced accuracy (the mean of recall over the classes)",
-    "selection_rate": "selection rate (the share of cases flagged)",
-    "prevalence": "prevalence (the share of positive cases)",
-    "mcc": "Matthews correlation (decision against truth, from -1 to 1)",
-    "auroc": "AUROC (the chance that a positive case scores above a negative one)",
-    "auprc": "average precision",
-    "brier": "Brier score (mean squared error of the score)",
-    "ece": "calibration error of the score",
+    "precision": say("rule.metric.precision", "precision (of the cases flagged, the share that are right)"),
+    "recall": say("rule.metric.recall", "recall (of the positive cases, the share found)"),
+    "fpr": say("rule.metric.fpr", "false positive rate (of the negative cases, the share flagged)"),
+    "fnr": say("rule.metric.fnr", "false negative rate (of the positive cases, the share missed)"),
+    "specificity": say(
+        "rule.metric.specificity", "specificity (of the negative cases, the share left alone)"
+    ),
+    "npv": say(
+        "rule.metric.npv", "negative predictive value (of the cases left alone, the share that are negative)"
+    ),
+    "f1": say("rule.metric.f1", "F1 (precision and recall in one figure)"),
+    "accuracy": say("rule.metric.accuracy", "accuracy (the share of cases decided rightly)"),
+    "balanced_accuracy": say(
+        "rule.metric.balanced_accuracy", "balanced accuracy (the mean of recall over the classes)"
+    ),
+    "selection_rate": say("rule.metric.selection_rate", "selection rate (the share of cases flagged)"),
+    "prevalence": say("rule.metric.prevalence", "prevalence (the share of positive cases)"),
+    "mcc": say("rule.metric.mcc", "Matthews correlation (decision against truth, from -1 to 1)"),
+    "auroc": say("rule.metric.auroc", "AUROC (the chance that a positive case scores above a negative one)"),
+    "auprc": say("rule.metric.auprc", "average precision"),
+    "brier": say("rule.metric.brier", "Brier score (mean squared error of the score)"),
+    "ece": say("rule.metric.ece", "calibration error of the score"),
 }
 
 # Metrics that are no share of anything: written as plain numbers.
 NO_SHARES = ("mcc", "brier", "auroc", "auprc", "ece")
 
 VERDICT_SENTENCES = {
-    "meets": "The model meets the release rule on this data.",
-    "does_not_meet": "The model does not meet the release rule.",
-    "cannot_be_decided": "The release rule cannot be decided on this data.",
-    "no_rule": "No rule was given: this report measures, and decides nothing.",
+    "meets": say("verdict.meets", "The model meets the release rule on this data."),
+    "does_not_meet": say("verdict.does_not_meet", "The model does not meet the release rule."),
+    "cannot_be_decided": say("verdict.cannot_be_decided", "The release rule cannot be decided on this data."),
+    "no_rule": say("verdict.no_rule", "No rule was given: this report measures, and decides nothing."),
 }
 
 
-def metric_words(metric: str) -> str:
+def metric_words(metric: str) -> Said:
     """A metric in plain words.
 
     >>> metric_words("macro_recall")
@@ -52,47 +79,113 @@ def metric_words(metric: str) -> str:
     """
     average, _, base = metric.partition("_")
     if average == "macro":
-        return f"{METRIC_WORDS[base]}, averaged over the classes"
+        return say("rule.macro", "{metric}, averaged over the classes", metric=METRIC_WORDS[base])
     if average == "micro":
-        return f"{METRIC_WORDS[base]}, pooled over the classes"
+        return say("rule.micro", "{metric}, pooled over the classes", metric=METRIC_WORDS[base])
     return METRIC_WORDS[metric]
 
 
-def rule_sentence(rule: Rule) -> str:
+def metric_key(metric: str) -> str:
+    """A metric's key; a plugin's own as it stands.
+
+    >>> metric_key("macro_recall"), metric_key("recall").code
+    ('macro_recall', 'metric_key.recall')
+    """
+    average, _, base = metric.partition("_")
+    if average == "macro" and base in METRIC_KEYS:
+        return say("metric_key.macro", "macro_{metric}", metric=METRIC_KEYS[base])
+    if average == "micro" and base in METRIC_KEYS:
+        return say("metric_key.micro", "micro_{metric}", metric=METRIC_KEYS[base])
+    return METRIC_KEYS.get(metric, metric)
+
+
+def rule_sentence(rule: Rule) -> Said:
     """A rule of the policy in one sentence."""
     kind, limit = kind_of(rule)
     if kind == "concept":
-        within = f" (effects within {limit:g} logits count as none)" if limit is not None else ""
-        return f"The concept '{rule.concept}' must not drive {listed(rule.must_not_drive)}{within}."
+        within: str = ""
+        if limit is not None:
+            within = say("rule.within", " (effects within {limit:g} logits count as none)", limit=limit)
+        return say(
+            "rule.concept",
+            "The concept '{concept}' must not drive {classes:and}{within}.",
+            concept=rule.concept or "",
+            classes=rule.must_not_drive,
+            within=within,
+        )
     assert limit is not None
     where = _where(rule)
-    classes = f", class {listed(rule.classes)}" if rule.classes else ""
     if kind == "missing_predictions":
-        return f"At most {percent(limit)} of the predictions may be missing {where}."
+        return say(
+            "rule.missing_predictions",
+            "At most {limit:number} of the predictions may be missing {where: and }.",
+            limit=percent(limit),
+            where=where,
+        )
     assert rule.metric is not None
     name = metric_words(rule.metric)
-    name = name[0].upper() + name[1:]
-    if kind in ("floor", "ceiling"):
-        bound = "at least" if kind == "floor" else "at most"
-        return f"{name} must be {bound} {amount(limit, rule.metric)} {where}{classes}."
-    other = "the rest of the data" if rule.against in (None, "complement") else f"'{rule.against}'"
+    classes: str = say("rule.classes", ", class {classes:and}", classes=rule.classes) if rule.classes else ""
+    if kind == "floor":
+        return say(
+            "rule.floor",
+            "{metric:capital} must be at least {limit:number} {where: and }{classes}.",
+            metric=name,
+            limit=amount(limit, rule.metric),
+            where=where,
+            classes=classes,
+        )
+    if kind == "ceiling":
+        return say(
+            "rule.ceiling",
+            "{metric:capital} must be at most {limit:number} {where: and }{classes}.",
+            metric=name,
+            limit=amount(limit, rule.metric),
+            where=where,
+            classes=classes,
+        )
+    other: str = f"'{rule.against}'"
+    if rule.against in (None, "complement"):
+        other = say("rule.rest", "the rest of the data")
     if kind == "gap":
-        return f"{name} {where}{classes} must lie within {points(limit)} of that of {other}."
-    return f"{name} {where}{classes} must be at least {percent(limit)} of that of {other}."
+        return say(
+            "rule.gap",
+            "{metric:capital} {where: and }{classes} must lie within {limit} of that of {other}.",
+            metric=name,
+            where=where,
+            classes=classes,
+            limit=points(limit),
+            other=other,
+        )
+    return say(
+        "rule.ratio",
+        "{metric:capital} {where: and }{classes} must be at least {limit:number} of that of {other}.",
+        metric=name,
+        where=where,
+        classes=classes,
+        limit=percent(limit),
+        other=other,
+    )
 
 
-def _where(rule: Rule) -> str:
-    parts = []
+def _where(rule: Rule) -> list[str]:
+    parts: list[str] = []
     if rule.overall:
-        parts.append("over all cases")
+        parts.append(say("rule.overall", "over all cases"))
     if rule.attributes:
-        parts.append(f"for every {listed(rule.attributes)}")
-    parts += [f"for every combination of {listed(group)}" for group in rule.intersections]
+        parts.append(say("rule.every", "for every {attributes:and}", attributes=rule.attributes))
     parts += [
-        "for " + " with ".join(f"{name} = {value}" for name, value in sorted(values.items()))
+        say("rule.combination", "for every combination of {attributes:and}", attributes=group)
+        for group in rule.intersections
+    ]
+    parts += [
+        say(
+            "rule.slice",
+            "for {values: with }",
+            values=[f"{name} = {value}" for name, value in sorted(values.items())],
+        )
         for values in rule.slices
     ]
-    return " and ".join(parts)
+    return parts
 
 
 def listed(names: Sequence[str]) -> str:
@@ -111,13 +204,13 @@ def percent(value: float) -> str:
     return f"{round(100 * value, 3):g}%"
 
 
-def points(value: float) -> str:
+def points(value: float) -> Said:
     """A difference of shares.
 
     >>> points(0.05)
     '5 percentage points'
     """
-    return f"{round(100 * value, 3):g} percentage points"
+    return say("points", "{points:g} percentage points", points=round(100 * value, 3))
 
 
 def amount(value: float, metric: str) -> str:
@@ -142,108 +235,197 @@ def rounded(value: float, limit: float, *, scale: int = 100) -> str:
 
 def interval_reason(
     kind: RuleKind, limit: float, metric: str | None, low: float | None, high: float | None, outcome: str
-) -> str:
+) -> Said:
     """Where an interval lies against its limit, in one sentence."""
     if low is None or high is None:
-        return "The interval has no limits here, so that nothing can be decided."
+        return say("finding.no_limits", "The interval has no limits here, so that nothing can be decided.")
     near = -limit if kind == "gap" and abs(low + limit) < abs(low - limit) else limit
     far = -limit if kind == "gap" and abs(high + limit) < abs(high - limit) else limit
     plain = metric in NO_SHARES and kind != "ratio"
-    unit = "" if plain else " points" if kind == "gap" else "%"
     scale = 1 if plain else 100
-    span = f"{rounded(low, near, scale=scale)}{unit} to {rounded(high, far, scale=scale)}{unit}"
+    ends = rounded(low, near, scale=scale), rounded(high, far, scale=scale)
+    if kind == "gap" and not plain:
+        span = say("span.points", "{low:number} points to {high:number} points", low=ends[0], high=ends[1])
+    else:
+        low_text, high_text = (end if plain else f"{end}%" for end in ends)
+        span = say("span.plain", "{low:number} to {high:number}", low=low_text, high=high_text)
+    bound = _bound(kind, limit, plain=plain)
+    if outcome == "fails":
+        template = say(
+            "finding.fails",
+            "The interval, {span}, lies wholly on the wrong side of {bound}.",
+            span=span,
+            bound=bound,
+        )
+    elif outcome == "meets":
+        template = say(
+            "finding.meets",
+            "The interval, {span}, lies wholly on the right side of {bound}.",
+            span=span,
+            bound=bound,
+        )
+    elif outcome == "cannot_tell":
+        template = say(
+            "finding.cannot_tell", "The interval, {span}, crosses {bound}.", span=span, bound=bound
+        )
+    else:
+        template = say(
+            "finding.not_enough_data",
+            "The interval, {span}, rests on too few cases to be held against {bound}.",
+            span=span,
+            bound=bound,
+        )
+    return template
+
+
+def _bound(kind: RuleKind, limit: float, *, plain: bool) -> Said:
+    """What an interval is held against."""
     shown = f"{limit:g}" if plain else percent(limit)
-    bound = {
-        "floor": f"the floor of {shown}",
-        "ceiling": f"the ceiling of {shown}",
-        "gap": f"the allowed gap of {shown if plain else points(limit)} either way",
-        "ratio": f"the least ratio of {percent(limit)}",
-        "missing_predictions": f"the ceiling of {percent(limit)}",
-        "concept": "the margin",
-    }[kind]
-    where = {
-        "fails": "lies wholly on the wrong side of",
-        "meets": "lies wholly on the right side of",
-        "cannot_tell": "crosses",
-        "not_enough_data": "rests on too few cases to be held against",
-    }[outcome]
-    return f"The interval, {span}, {where} {bound}."
+    if kind == "floor":
+        return say("bound.floor", "the floor of {limit:number}", limit=shown)
+    if kind == "ceiling":
+        return say("bound.ceiling", "the ceiling of {limit:number}", limit=shown)
+    if kind == "gap":
+        allowed = shown if plain else points(limit)
+        return say("bound.gap", "the allowed gap of {limit:number} either way", limit=allowed)
+    if kind == "ratio":
+        return say("bound.ratio", "the least ratio of {limit:number}", limit=percent(limit))
+    if kind == "missing_predictions":
+        return say("bound.ceiling", "the ceiling of {limit:number}", limit=percent(limit))
+    return say("bound.margin", "the margin")
 
 
 def needed_reason(units: int | None, clusters: int | None, comparator_grows: bool, reason: str | None) -> str:
     """What it would take to decide, with the warning that belongs to it."""
     if units is None:
-        return reason or "No number of further cases decides."
-    grown = " in the slice, and as many times more in its comparator," if comparator_grows else ""
-    of_clusters = f" (about {clusters:,} clusters)" if clusters is not None else ""
-    return (
-        f"About {units:,} more cases{of_clusters}{grown} would decide with 80% probability, if the present "
-        "estimate is the truth."
+        return reason or say("needed.none", "No number of further cases decides.")
+    of_clusters: str = ""
+    if clusters is not None:
+        of_clusters = say("needed.clusters", " (about {clusters:,} clusters)", clusters=clusters)
+    grown: str = ""
+    if comparator_grows:
+        grown = say("needed.grown", " in the slice, and as many times more in its comparator,")
+    return say(
+        "needed.cases",
+        "About {units:,} more cases{clusters}{grown} would decide with 80% probability, if the present "
+        "estimate is the truth.",
+        units=units,
+        clusters=of_clusters,
+        grown=grown,
     )
 
 
-def concept_reason(rule: Rule, klass: str, result: ConceptResult | None, outcome: str) -> str:
+def concept_reason(rule: Rule, klass: str, result: ConceptResult | None, outcome: str) -> Said:
     """Why a concept rule came out as it did."""
-    concept = f"'{rule.concept}'"
+    concept = rule.concept or ""
     if result is None:
-        return f"The concept {concept} was not tested for {klass}."
+        return say(
+            "finding.concept_untested",
+            "The concept '{concept}' was not tested for {klass}.",
+            concept=concept,
+            klass=klass,
+        )
     if result.verdict == "not_learnt" or result.undefined is not None:
-        why = result.undefined or "its activation vectors do not tell it from random images"
-        return f"{concept} was not learnt at layer {result.layer} ({why.rstrip('.')}): no claim either way."
+        why = result.undefined or say(
+            "finding.concept_not_told", "its activation vectors do not tell it from random images"
+        )
+        return say(
+            "finding.concept_not_learnt",
+            "'{concept}' was not learnt at layer {layer} ({why}): no claim either way.",
+            concept=concept,
+            layer=result.layer,
+            why=why,
+        )
     effect = _effect(result)
     if outcome == "fails":
-        return (
-            f"{concept} drives {klass} at layer {result.layer}: {effect}, adjusted p {_p(result.p_adjusted)}."
+        return say(
+            "finding.concept_fails",
+            "'{concept}' drives {klass} at layer {layer}: {effect}, adjusted p {p}.",
+            concept=concept,
+            klass=klass,
+            layer=result.layer,
+            effect=effect,
+            p=_p(result.p_adjusted),
         )
     if rule.margin is None:
-        return (
-            f"{effect[0].upper()}{effect[1:]} at layer {result.layer}; without a margin the rule cannot "
-            f"be met."
+        return say(
+            "finding.concept_no_margin",
+            "{effect:capital} at layer {layer}; without a margin the rule cannot be met.",
+            effect=effect,
+            layer=result.layer,
         )
     if outcome == "meets":
-        return f"At every layer the effect's interval lies within {rule.margin:g} logits; widest: {effect}."
-    return (
-        f"{effect[0].upper()}{effect[1:]} at layer {result.layer} reaches beyond the margin of "
-        f"{rule.margin:g}, "
-        "but is not shown to drive the class."
+        return say(
+            "finding.concept_meets",
+            "At every layer the effect's interval lies within {margin:g} logits; widest: {effect}.",
+            margin=rule.margin,
+            effect=effect,
+        )
+    return say(
+        "finding.concept_beyond",
+        "{effect:capital} at layer {layer} reaches beyond the margin of {margin:g}, but is not shown to "
+        "drive the class.",
+        effect=effect,
+        layer=result.layer,
+        margin=rule.margin,
     )
 
 
-def _effect(result: ConceptResult) -> str:
+def _effect(result: ConceptResult) -> Said:
     if result.effect is None:
-        return "effect undefined"
+        return say("effect.undefined", "effect undefined")
     if result.effect_low is None or result.effect_high is None:
-        return f"effect {result.effect:.3g} logits"
-    return f"effect {result.effect:.3g} logits ({result.effect_low:.3g} to {result.effect_high:.3g})"
+        return say("effect.value", "effect {effect:.3g} logits", effect=result.effect)
+    return say(
+        "effect.interval",
+        "effect {effect:.3g} logits ({low:.3g} to {high:.3g})",
+        effect=result.effect,
+        low=result.effect_low,
+        high=result.effect_high,
+    )
 
 
-def _p(value: float | None) -> str:
+def _p(value: float | None) -> Said:
     if value is None:
-        return "unknown"
-    return f"{value:.3f}" if value >= 0.001 else "below 0.001"
+        return say("p.unknown", "unknown")
+    if value < 0.001:
+        return say("p.small", "below {least}", least=0.001)
+    return say("p.value", "{p:.3f}", p=value)
 
 
-def verdict_sentence(outcome: str, fails: int, undecided: int, total: int) -> str:
+def verdict_sentence(outcome: str, fails: int, undecided: int, total: int) -> Said:
     """The verdict in words, with the counts that carry it."""
     base = VERDICT_SENTENCES[outcome]
     if outcome == "does_not_meet":
-        return f"{base} {fails} of {total} checks fail."
-    if outcome == "cannot_be_decided":
-        return f"{base} None of {total} checks fails, but {undecided} could not be decided."
-    if outcome == "meets":
-        return f"{base} All {total} checks are met."
-    return base
+        counts = say("verdict.fails", "{fails} of {total} checks fail.", fails=fails, total=total)
+    elif outcome == "cannot_be_decided":
+        counts = say(
+            "verdict.undecided",
+            "None of {total} checks fails, but {undecided} could not be decided.",
+            total=total,
+            undecided=undecided,
+        )
+    elif outcome == "meets":
+        counts = say("verdict.all", "All {total} checks are met.", total=total)
+    else:
+        return base
+    return sentence_pair(base, counts)
 
 
-def minimum_sentence(policy: Policy) -> str:
+def minimum_sentence(policy: Policy) -> Said:
     """The small-slice rule in one sentence."""
     if isinstance(policy.minimum, int):
-        return f"A slice is judged from a denominator of {policy.minimum} on; a failure takes precedence."
-    return (
+        return say(
+            "policy.minimum",
+            "A slice is judged from a denominator of {minimum} on; a failure takes precedence.",
+            minimum=policy.minimum,
+        )
+    return say(
+        "policy.standard",
         "A proportion is judged where it, or its complement, passes the NCHS Data Presentation Standards for "
         "Proportions (Vital Health Stat 2(175)) on the metric's own denominator; other metrics from a "
-        "support of "
-        f"{policy.minimum_support} on; a failure takes precedence."
+        "support of {support} on; a failure takes precedence.",
+        support=policy.minimum_support,
     )
 
 
@@ -257,37 +439,82 @@ def policy_sentences(config: Config, family: int) -> list[str]:
         return []
     confidence = percent(config.statistics.confidence)
     # Each kind of check has a family of its own; nothing holds jointly over two of them.
-    families = []
+    families: list[str] = []
     if any(rule.metric is not None for rule in rules):
-        families.append(f"the {family} figures from counts and scores that the policy tests")
+        families.append(
+            say(
+                "policy.family",
+                "the {family} figures from counts and scores that the policy tests",
+                family=family,
+            )
+        )
     if any(rule.max_missing_predictions is not None for rule in rules):
-        families.append("the shares of failed predictions that it tests (Bonferroni)")
-    sentences = []
+        families.append(
+            say("policy.missing_family", "the shares of failed predictions that it tests (Bonferroni)")
+        )
+    sentences: list[str] = []
     if families:
-        jointly = f"jointly over {families[0]}"
+        jointly = say("policy.jointly", "jointly over {family}", family=families[0])
         if len(families) > 1:
-            jointly = f"jointly over {families[0]}, and apart from these over {families[1]}"
+            jointly = say(
+                "policy.jointly_apart",
+                "jointly over {family}, and apart from these over {other}",
+                family=families[0],
+                other=families[1],
+            )
         sentences += [
-            "A check fails where its whole interval is on the wrong side of the limit; that interval holds "
-            f"{jointly}, so that many looks do not raise false alarms (simultaneous, {confidence}).",
-            "A check is met where its whole interval is on the right side; each check must be met on its "
-            f"own, which needs no correction (pointwise, {confidence}; intersection-union test).",
+            say(
+                "policy.fails",
+                "A check fails where its whole interval is on the wrong side of the limit; that interval "
+                "holds {jointly}, so that many looks do not raise false alarms (simultaneous, "
+                "{confidence:number}).",
+                jointly=jointly,
+                confidence=confidence,
+            ),
+            say(
+                "policy.meets",
+                "A check is met where its whole interval is on the right side; each check must be met on "
+                "its own, which needs no correction (pointwise, {confidence:number}; intersection-union "
+                "test).",
+                confidence=confidence,
+            ),
         ]
     if any(rule.concept is not None for rule in rules):
-        families.append("the concept tests")
+        families.append(say("policy.concept_family", "the concept tests"))
         sentences.append(
-            "A rule on a concept fails where the concept drives the class and its p-value, adjusted over all "
-            f"concept tests of the run, is below {percent(1 - config.statistics.confidence)}."
+            say(
+                "policy.concept",
+                "A rule on a concept fails where the concept drives the class and its p-value, adjusted "
+                "over all concept tests of the run, is below {alpha:number}.",
+                alpha=percent(1 - config.statistics.confidence),
+            )
         )
-    if len(families) > 1:
-        number = {2: "Two", 3: "Three"}[len(families)]
+    if len(families) == 2:
         sentences.append(
-            f"{number} families are held at {confidence} each: {listed(families)}. No level is claimed over "
-            "all of them together: a false alarm somewhere is likelier than in one family alone."
+            say(
+                "policy.two_families",
+                "Two families are held at {confidence:number} each: {families:and}. No level is claimed "
+                "over all of them together: a false alarm somewhere is likelier than in one family alone.",
+                confidence=confidence,
+                families=families,
+            )
+        )
+    elif len(families) == 3:
+        sentences.append(
+            say(
+                "policy.three_families",
+                "Three families are held at {confidence:number} each: {families:and}. No level is claimed "
+                "over all of them together: a false alarm somewhere is likelier than in one family alone.",
+                confidence=confidence,
+                families=families,
+            )
         )
     return [
         *sentences,
         minimum_sentence(config.policy),
-        "The numbers of further cases assume that the present estimate is the truth. Adding cases until a "
-        "check is met inflates the error: plan the new number before looking again.",
+        say(
+            "policy.needed",
+            "The numbers of further cases assume that the present estimate is the truth. Adding cases until "
+            "a check is met inflates the error: plan the new number before looking again.",
+        ),
     ]
