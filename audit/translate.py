@@ -249,5 +249,6 @@ def to_concept_spec(
         minimum_images=concepts.minimum_images,
         cav=concepts.cav,
         cache=None if concepts.cache is None else root / concepts.cache,
+        cache_gigabytes=concepts.cache_gigabytes,
         recorded=None if concepts.recorded is None else root / concepts.recorded,
     )

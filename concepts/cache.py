@@ -3,13 +3,11 @@
 An entry is addressed by everything that its numbers depend on: the weights' SHA-256, the network's
 structure, the layer, the pooling, the preprocessing, the versions of torch and Pillow, the kind of device,
 and, row by row, the image's own SHA-256. A changed image, weight or layer therefore misses. The factory's
-*code* is not in the weights; so one stored image of every request goes through the network again, and all is
-computed again unless it agrees.
+*code* is not in the weights, nor is a transformation's; so one stored image of every request (and one of each
+transformation) goes through the network again, and all is computed again unless they agree.
 
-An entry is a folder of segments, one for each time that something was missing: ``<name>.npy`` (float32, one
-row an image) and ``<name>.json`` (the images' hashes), the latter written last: a segment without it does not
-count. Both are moved into place whole. NumPy files are opened without pickle. The folder may be deleted at
-any time.
+The files are `concepts.store`'s; they may be deleted at any time, and a run ends by removing those used
+longest ago where they take more room than is allowed.
 """
 
 from __future__ import annotations
@@ -17,21 +15,22 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import tempfile
-import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
 from concepts.errors import ModelError
-from concepts.images import hash_images, read_batch
+from concepts.images import check_format, hash_images, normalise, read_batch, read_pixels
+from concepts.mapped import Matrix
 from concepts.records import ModelSpec
+from concepts.store import Entry, trim
+from concepts.transforms import Transform, find_transform
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,20 +39,11 @@ if TYPE_CHECKING:
     from concepts.taps import TapPlan
 
 Progress = Callable[[str, int, int], None]
-Matrix = np.ndarray[tuple[int, int], np.dtype[np.float32]]
 
 FORMAT = 1  # raise it when the meaning of the stored numbers changes
 BATCH = 64  # images a pass; fixed, and the last batch is filled up, so that rows do not depend on neighbours
-IN_MEMORY = 64 * 2**20  # bytes; what is put together from several segments is mapped from disk beyond
+READERS = 8  # threads that decode images, at most; the pictures of a batch are read while another is computed
 TOLERANCE = 1e-3  # relative to the largest value; a changed network differs by far more than hardware does
-
-
-class Scratch:
-    """A temporary folder that goes when this object does, or when the process ends."""
-
-    def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="xaudit-activations-"))
-        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +51,8 @@ class Collected:
     """What a set of images does inside the network; row i belongs to the i-th path.
 
     ``activations`` layer -> (N, d); ``gradients`` layer -> one (N, d) for each column asked for; ``logits``
-    (N, K), None where no column was asked for; all float32, memory-mapped where large or cached (the mapped
-    files live as long as this object). ``hashes`` the files' SHA-256; ``computed`` the number of images that
-    went through the network.
+    (N, K), None where no column was asked for; all float32, memory-mapped where large or cached. ``hashes``
+    the files' SHA-256; ``computed`` the number of images that went through the network.
     """
 
     activations: Mapping[str, Matrix]
@@ -72,7 +61,6 @@ class Collected:
     hashes: tuple[str, ...]
     plan: TapPlan
     computed: int
-    scratch: Scratch = field(repr=False)
 
 
 def collect(
@@ -80,6 +68,7 @@ def collect(
     spec: ModelSpec,
     paths: Sequence[Path],
     *,
+    transforms: Sequence[str | None] | None = None,
     columns: Sequence[int] = (),
     with_activations: bool = True,
     cache: Path | None = None,
@@ -94,6 +83,8 @@ def collect(
     ----------
     paths
         Image files; a file whose content occurs twice is computed once.
+    transforms
+        For each path the transformation to apply first (see ``concepts.transforms``), or None.
     columns
         Logit columns (positions in ``spec.outputs``) to differentiate.
     with_activations
@@ -104,7 +95,7 @@ def collect(
     Raises
     ------
     ConceptError
-        An image cannot be read.
+        An image cannot be read, or a transformation cannot be applied.
     ModelError
         A layer cannot be tapped (see ``concepts.taps.plan_taps``), or there is no image.
     """
@@ -112,8 +103,11 @@ def collect(
 
     if not paths:
         raise ModelError("No image to run the model on; give at least one.")
-    report = progress or _quiet
     hashes = hash_images(paths)
+    images = [
+        _Image(path, digest, name)
+        for path, digest, name in zip(paths, hashes, transforms or [None] * len(paths), strict=True)
+    ]
     plan = plan_taps(
         loaded.module,
         spec.layers,
@@ -122,23 +116,25 @@ def collect(
         output=spec.output,
         classes=len(spec.outputs),
     )
-    scratch = Scratch()
-    root = cache if cache is not None else scratch.path / "store"
-    quantities = _quantities(spec, plan, tuple(columns), with_activations)
-    entries = {
-        quantity: Entry(root / address(loaded, spec, quantity), width)
-        for quantity, width in quantities.items()
-    }
-    work = _Work(loaded, spec, plan, tuple(columns), entries, dict(zip(hashes, paths, strict=True)))
-    _forget_if_stale(work)
-    held = {quantity: entry.hashes() for quantity, entry in entries.items()}
-    missing = [key for key in work.files if any(key not in known for known in held.values())]
-    if missing:
-        _compute(work, missing, held, report)
-    rows = {
-        quantity: entry.gather(hashes, scratch.path / f"{number}.npy")
-        for number, (quantity, entry) in enumerate(entries.items())
-    }
+    # What is mapped from the scratch folder stays readable after the folder has gone.
+    with tempfile.TemporaryDirectory(prefix="xaudit-activations-", ignore_cleanup_errors=True) as name:
+        scratch = Path(name)
+        root = cache if cache is not None else scratch / "store"
+        quantities = _quantities(spec, plan, tuple(columns), with_activations)
+        entries = {
+            quantity: Entry(root / address(loaded, spec, quantity), width)
+            for quantity, width in quantities.items()
+        }
+        work = _Work(loaded, spec, plan, tuple(columns), entries, {image.key: image for image in images})
+        _forget_if_stale(work)
+        held = {quantity: entry.held() for quantity, entry in entries.items()}
+        missing = [key for key in work.images if any(key not in known for known in held.values())]
+        if missing:
+            _compute(work, missing, held, progress or _quiet)
+        rows = {
+            quantity: entry.rows([image.key for image in images], scratch / f"{number}.npy")
+            for number, (quantity, entry) in enumerate(entries.items())
+        }
     return Collected(
         activations={layer: rows["activation", layer] for layer in spec.layers} if with_activations else {},
         gradients={layer: tuple(rows[f"gradient {c}", layer] for c in columns) for layer in spec.layers}
@@ -148,8 +144,25 @@ def collect(
         hashes=hashes,
         plan=plan,
         computed=len(missing),
-        scratch=scratch,
     )
+
+
+def bound(cache: Path, *, gigabytes: float) -> None:
+    """Keep a store within its room: what was used longest ago goes first."""
+    trim(cache, int(gigabytes * 10**9))
+
+
+@dataclass(frozen=True, slots=True)
+class _Image:
+    """A file as the network is to see it; ``key`` names its content and what is done to it."""
+
+    path: Path
+    sha256: str
+    transform: str | None
+
+    @property
+    def key(self) -> str:
+        return self.sha256 if self.transform is None else f"{self.sha256} {self.transform}"
 
 
 Quantity = tuple[str, str]  # what ("activation", "gradient 3", "logits") and of which layer
@@ -157,14 +170,14 @@ Quantity = tuple[str, str]  # what ("activation", "gradient 3", "logits") and of
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """One request: the network, what is asked of it, where it is kept, one file for each distinct image."""
+    """One request: the network, what is asked of it, where it is kept, each distinct image once."""
 
     loaded: LoadedModel
     spec: ModelSpec
     plan: TapPlan
     columns: tuple[int, ...]
     entries: Mapping[Quantity, Entry]
-    files: Mapping[str, Path]
+    images: Mapping[str, _Image]
 
     def run(self, batch: Tensor) -> dict[Quantity, Tensor]:
         """Every quantity asked for, (N, d) each."""
@@ -189,18 +202,36 @@ class _Work:
         """The images in batches of ``BATCH``, the next read while the last is computed."""
         import torch
 
+        form = self.spec.input
+        check_format(form)
+        changes: dict[str, Transform] = {}
+        for key in keys:
+            name = self.images[key].transform
+            if name is not None and name not in changes:
+                changes[name] = find_transform(name)
         parts = [list(keys[start : start + BATCH]) for start in range(0, len(keys), BATCH)]
 
-        def read(part: list[str]) -> Tensor:
-            batch = read_batch([self.files[key] for key in part], self.spec.input)
-            return torch.cat([batch, batch[-1:].expand(BATCH - len(part), -1, -1, -1)])
+        def read(image: _Image, row: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> None:
+            pixels = read_pixels(image.path, form)
+            if image.transform is not None:
+                pixels = changes[image.transform](pixels)
+            row[:] = normalise(pixels[None], form)[0]
 
-        with ThreadPoolExecutor(1) as reader:
-            coming = reader.submit(read, parts[0])
+        with ThreadPoolExecutor(min(READERS, os.cpu_count() or 1)) as readers:
+
+            def start(part: list[str]) -> tuple[Tensor, list[Future[None]]]:
+                batch = np.empty((BATCH, form.channels, *form.size), dtype=np.float32)
+                reading = [readers.submit(read, self.images[key], batch[at]) for at, key in enumerate(part)]
+                return torch.from_numpy(batch), reading
+
+            coming = start(parts[0])
             for number, part in enumerate(parts):
-                batch = coming.result()
+                batch, reading = coming
+                for one in reading:
+                    one.result()
+                batch[len(part) :] = batch[len(part) - 1]
                 if number + 1 < len(parts):
-                    coming = reader.submit(read, parts[number + 1])
+                    coming = start(parts[number + 1])
                 yield part, batch
 
 
@@ -223,121 +254,25 @@ def _compute(work: _Work, missing: list[str], held: Mapping[Quantity, set[str]],
 
 
 def _forget_if_stale(work: _Work) -> None:
-    """Clear the entries where the network no longer gives what is stored: one stored image tells."""
-    common = set.intersection(*(entry.hashes() for entry in work.entries.values()))
-    probe = next((key for key in work.files if key in common), None)
-    if probe is None:
+    """Clear the entries where the network no longer gives what is stored.
+
+    One stored image of each segment tells, and one of each transformation.
+    """
+    common = set.intersection(*(entry.held() for entry in work.entries.values())) & work.images.keys()
+    known = [key for key in work.images if key in common]
+    probes = dict.fromkeys(key for entry in work.entries.values() for key in entry.one_of_each(known))
+    probes |= dict.fromkeys({work.images[key].transform: key for key in reversed(known)}.values())
+    if not probes:
         return
-    _, batch = next(iter(work.batches([probe])))
-    found = work.run(batch)
-    for quantity, entry in work.entries.items():
-        stored, fresh = entry.gather((probe,), None)[0], found[quantity][0].numpy()
-        scale = float(max(np.abs(stored).max(initial=0.0), np.abs(fresh).max(initial=0.0)))
-        if not np.allclose(stored, fresh, rtol=0, atol=TOLERANCE * scale):
-            for other in work.entries.values():
-                other.clear()
-            return
-
-
-class Entry:
-    """One quantity of one network: rows by image hash, in segments. ``width`` is the values a row."""
-
-    def __init__(self, folder: Path, width: int) -> None:
-        self.folder = folder
-        self.width = width
-
-    def segments(self) -> dict[str, list[str]]:
-        """Segment name -> its images' hashes, by row; damaged segments are left out, and so missed."""
-        found: dict[str, list[str]] = {}
-        for index in sorted(self.folder.glob("*.json")):
-            try:
-                rows = json.loads(index.read_text(encoding="utf-8"))
-                shape = self._open(index.stem).shape
-            except (OSError, ValueError):
-                continue
-            if isinstance(rows, list) and shape == (len(rows), self.width):
-                found[index.stem] = rows
-        return found
-
-    def hashes(self) -> set[str]:
-        """The images that are held."""
-        return {key for rows in self.segments().values() for key in rows}
-
-    def clear(self) -> None:
-        """Forget everything: the indices are removed, and with them the segments' validity."""
-        for suffix in ("*.json", "*.npy"):
-            for path in self.folder.glob(suffix):
-                path.unlink(missing_ok=True)
-
-    @contextmanager
-    def segment(self, hashes: Sequence[str]) -> Iterator[BinaryIO]:
-        """A new segment, to which one row of float32 an image is written; kept if the block ends well.
-
-        Rows are written, not mapped: what a mapping writes stays in memory until the system needs the room.
-        """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        name = hashlib.sha256("\n".join(hashes).encode()).hexdigest()[:32]
-        with _moved_into_place(self.folder / f"{name}.npy") as path, path.open("wb") as file:
-            _write_header(file, (len(hashes), self.width))
-            yield file
-        with _moved_into_place(self.folder / f"{name}.json") as path:
-            path.write_text(json.dumps(list(hashes)), encoding="utf-8")
-
-    def gather(self, hashes: Sequence[str], scratch: Path | None) -> Matrix:
-        """Rows in the order asked for: the segment itself where it is that, else put together.
-
-        ``scratch`` is where a large result is written; None keeps it in memory.
-        """
-        segments = self.segments()
-        asked = list(hashes)
-        for name, rows in segments.items():
-            if rows == asked:
-                return self._open(name)
-        where = {key: (name, row) for name, rows in segments.items() for row, key in enumerate(rows)}
-        shape = (len(asked), self.width)
-        bytes_a_row = 4 * self.width
-        with ExitStack() as stack:
-            files = {name: stack.enter_context((self.folder / f"{name}.npy").open("rb")) for name in segments}
-            starts = {name: self._open(name).offset for name in segments}
-
-            def rows_asked() -> Iterator[bytes]:
-                for key in asked:
-                    name, row = where[key]
-                    files[name].seek(starts[name] + row * bytes_a_row)
-                    yield files[name].read(bytes_a_row)
-
-            if scratch is None or shape[0] * bytes_a_row <= IN_MEMORY:
-                joined = np.frombuffer(bytearray().join(rows_asked()), dtype=np.float32)
-                return joined.reshape(shape)
-            with scratch.open("wb") as file:
-                _write_header(file, shape)
-                file.writelines(rows_asked())
-        mapped: Matrix = np.load(scratch, mmap_mode="r", allow_pickle=False)
-        return mapped
-
-    def _open(self, name: str) -> np.memmap[tuple[int, int], np.dtype[np.float32]]:
-        opened = np.load(self.folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-        if not isinstance(opened, np.memmap) or opened.dtype != np.float32:
-            raise ValueError(f"{name}.npy is not an array of float32")
-        return opened
-
-
-def _write_header(file: BinaryIO, shape: tuple[int, int]) -> None:
-    """The header of a .npy file of float32 in rows."""
-    described = np.lib.format.dtype_to_descr(np.dtype(np.float32))
-    np.lib.format.write_array_header_1_0(file, {"descr": described, "fortran_order": False, "shape": shape})
-
-
-@contextmanager
-def _moved_into_place(path: Path) -> Iterator[Path]:
-    """A temporary path beside the target, moved onto it if the block ends without an error."""
-    handle, name = tempfile.mkstemp(prefix=".", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    try:
-        yield Path(name)
-        Path(name).replace(path)
-    finally:
-        Path(name).unlink(missing_ok=True)
+    for part, batch in work.batches(list(probes)):
+        found = work.run(batch)
+        for quantity, entry in work.entries.items():
+            stored, fresh = entry.rows(part, None), found[quantity][: len(part)].numpy()
+            scale = np.maximum(np.abs(stored).max(axis=1), np.abs(fresh).max(axis=1))
+            if not (np.abs(stored - fresh).max(axis=1) <= TOLERANCE * scale).all():
+                for other in work.entries.values():
+                    other.clear()
+                return
 
 
 def _quantities(

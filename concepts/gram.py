@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from concepts.mapped import release
+
 Floats = NDArray[np.float64]
 
 #: Bytes of float64 that one chunk of columns, over all rows read together, may take.
@@ -74,20 +76,7 @@ def column_chunks(width: int, rows: int) -> Iterator[tuple[int, int]]:
 
 
 def _columns(array: NDArray[np.float32], start: int, stop: int) -> Floats:
-    """A float64 copy of some columns; a memory map is opened afresh so that its pages are let go.
-
-    Pages of a map that stays open count as resident until it closes: read once in full, a map of 2 GB
-    would cost 2 GB of memory although no chunk does.
-    """
-    if isinstance(array, np.memmap) and array.flags.c_contiguous:
-        root = array
-        while isinstance(root.base, np.memmap):
-            root = root.base
-        # A view of a memory map keeps its parent's `offset`, so the view's own place is worked out.
-        shift = array.__array_interface__["data"][0] - root.__array_interface__["data"][0]
-        if root.filename is not None:
-            opened = np.memmap(
-                root.filename, dtype=array.dtype, mode="r", offset=root.offset + shift, shape=array.shape
-            )
-            return np.array(opened[:, start:stop], dtype=np.float64)
-    return np.array(array[:, start:stop], dtype=np.float64)
+    """A float64 copy of some columns; the pages of a memory map are let go."""
+    part = np.array(array[:, start:stop], dtype=np.float64)
+    release(array)
+    return part

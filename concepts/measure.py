@@ -21,7 +21,6 @@ from concepts.sources import ImageLibrary, TrainingImage
 
 if TYPE_CHECKING:
     from concepts.cache import Collected
-    from concepts.models import LoadedModel
 
 Progress = Callable[[str, int, int], None]
 Matrix = NDArray[np.float32]
@@ -40,14 +39,13 @@ class Measured:
     """Activations and gradients.
 
     ``activations``: layer -> shape (table rows, width); ``gradients``: layer -> class -> shape (images of
-    the class, width); ``layers``: layer -> its shape in words; ``kept``: owners of the mapped files.
+    the class, width); ``layers``: layer -> its shape in words.
     """
 
     activations: Mapping[str, Matrix]
     gradients: Mapping[str, Mapping[str, Matrix]]
     layers: Mapping[str, str]
     weights_sha256: str | None
-    kept: tuple[object, ...] = ()
 
 
 class MeasuringLibrary(ImageLibrary, Protocol):
@@ -169,22 +167,19 @@ def _measure_with_model(
     *,
     progress: Progress,
 ) -> Measured:
-    from concepts.cache import collect
+    from concepts.cache import bound, collect
     from concepts.models import load_model
 
     loaded = load_model(spec.model)
-    plain = [image for image in table if image.transform is None]
-    changed = [image for image in table if image.transform is not None]
-    order = np.argsort(np.array([image.transform is not None for image in table], dtype=bool), kind="stable")
-    trained = collect(loaded, spec.model, _paths(plain), columns=(), cache=spec.cache, progress=progress)
-    activations: dict[str, Matrix] = dict(trained.activations)
-    if changed:
-        extra = _transformed_activations(loaded, spec, changed, progress=progress)
-        place = np.argsort(order, kind="stable")
-        activations = {
-            layer: np.concatenate([values, extra[layer]])[place] for layer, values in activations.items()
-        }
-    kept: list[Collected] = [trained]
+    trained = collect(
+        loaded,
+        spec.model,
+        _paths(table),
+        transforms=[image.transform for image in table],
+        cache=spec.cache,
+        progress=progress,
+    )
+    activations = dict(trained.activations)
     gradients: dict[str, dict[str, Matrix]] = {layer: {} for layer in activations}
     for one in classes:
         if not one.rows:
@@ -200,10 +195,11 @@ def _measure_with_model(
             cache=spec.cache,
             progress=progress,
         )
-        kept.append(scored)
         for layer in activations:
             gradients[layer][one.name] = scored.gradients[layer][0]
-    return Measured(activations, gradients, _described(trained), loaded.sha256, tuple(kept))
+    if spec.cache is not None:
+        bound(spec.cache, gigabytes=spec.cache_gigabytes)
+    return Measured(activations, gradients, _described(trained), loaded.sha256)
 
 
 def _described(collected: Collected) -> dict[str, str]:
@@ -212,31 +208,3 @@ def _described(collected: Collected) -> dict[str, str]:
 
 def _paths(images: Sequence[TrainingImage]) -> tuple[Path, ...]:
     return tuple(image.path for image in images if image.path is not None)
-
-
-def _transformed_activations(
-    loaded: LoadedModel, spec: ConceptStageSpec, images: Sequence[TrainingImage], *, progress: Progress
-) -> dict[str, Matrix]:
-    """Activations of transformed images; they come from no file, so that no cache holds them."""
-    import torch
-
-    from concepts.images import normalise, read_pixels
-    from concepts.taps import activations
-    from concepts.transforms import find_transform
-
-    form, model = spec.model.input, spec.model
-    parts: dict[str, list[Matrix]] = {layer: [] for layer in model.layers}
-    size = 32
-    for start in range(0, len(images), size):
-        batch = []
-        for image in images[start : start + size]:
-            if image.transform is None or image.path is None:
-                continue
-            change = find_transform(image.transform)
-            batch.append(change(read_pixels(image.path, form)))
-        tensor = torch.from_numpy(normalise(np.stack(batch), form)).to(loaded.device)
-        found = activations(loaded.module, model.layers, tensor, model.pooling, output=model.output)
-        for layer in model.layers:
-            parts[layer].append(found[layer].numpy())
-        progress("activations of transformed images", min(start + size, len(images)), len(images))
-    return {layer: np.concatenate(part) for layer, part in parts.items()}

@@ -80,6 +80,7 @@ class ConceptStageSpec:
     minimum_images: int = 20
     cav: Literal["ridge", "logistic", "mean_difference", "pattern"] = "mean_difference"
     cache: Path | None = None
+    cache_gigabytes: float = 20.0  # what was used longest ago goes when the cache takes more
     recorded: Path | None = None  # activations and gradients logged elsewhere
 
 

@@ -236,6 +236,8 @@ class Concepts(Table):
     cav: Literal["mean_difference", "pattern", "ridge", "logistic"] = "mean_difference"
     slices: list[Text] = Field(default=[])
     cache: Text | None = None
+    # Room that the cache may take; what was used longest ago goes first.
+    cache_gigabytes: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 20.0
     recorded: Text | None = None
     concept: Annotated[list[Concept], Field(min_length=1)]
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,13 +15,19 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-import concepts.cache
-from concepts.cache import BATCH, Collected, Entry, Scratch, address, collect
+import concepts.mapped
+from concepts.cache import BATCH, Collected, address, bound, collect
 from concepts.errors import ConceptError, ModelError
-from concepts.images import read_batch
+from concepts.gram import gram
+from concepts.images import normalise, read_batch, read_pixels
+from concepts.mapped import open_matrix
 from concepts.models import LoadedModel
 from concepts.records import InputFormat, ModelSpec
+from concepts.stage import run_concepts
+from concepts.store import LEFT_BEHIND, Entry, trim
 from concepts.taps import tap
+from concepts.transforms import BUILT_IN, find_transform
+from tests.concepts.conftest import World
 
 torch.set_num_threads(1)
 
@@ -249,7 +258,7 @@ def test_a_damaged_segment_is_computed_again(tmp_path: Path, model: LoadedModel,
 def test_large_results_are_mapped_from_disk(
     tmp_path: Path, model: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(concepts.cache, "IN_MEMORY", 100)
+    monkeypatch.setattr(concepts.mapped, "IN_MEMORY", 100)
     paths = write_images(tmp_path / "images", 9)
     found = collect(model, SPEC, [*paths, paths[0]])
     check(found, model, SPEC, [*paths, paths[0]], ())
@@ -278,13 +287,194 @@ def test_entry_keeps_nothing_of_a_failed_segment(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         fail()
-    assert entry.hashes() == set()
+    assert entry.held() == set()
     assert list((tmp_path / "entry").iterdir()) == []
 
 
-def test_scratch_goes_with_its_owner() -> None:
-    scratch = Scratch()
-    path = scratch.path
-    (path / "rows.npy").write_bytes(b"0")
-    del scratch
-    assert not path.exists()
+def test_without_a_cache_nothing_is_left_on_disk(
+    tmp_path: Path, model: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even by a killed run: the names are gone before the numbers are used."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    monkeypatch.setattr(concepts.mapped, "IN_MEMORY", 100)
+    (tmp_path / "temporary").mkdir()
+    paths = write_images(tmp_path / "images", 5)
+    found = collect(model, SPEC, [*paths, paths[0]], columns=(0,))
+    assert list((tmp_path / "temporary").iterdir()) == []
+    check(found, model, SPEC, [*paths, paths[0]], (0,))
+
+
+def changed(paths: list[Path], name: str, model: LoadedModel) -> dict[str, np.ndarray]:
+    """Plain passes over transformed images."""
+    pixels = np.stack([find_transform(name)(read_pixels(path, FORM)) for path in paths])
+    plain = tap(model.module, SPEC.layers, torch.from_numpy(normalise(pixels, FORM)), [0])
+    return {layer: plain.activations[layer].numpy() for layer in SPEC.layers}
+
+
+def test_transformed_images_are_kept_apart_from_their_files(tmp_path: Path, model: LoadedModel) -> None:
+    paths, store = write_images(tmp_path / "images", 6), tmp_path / "store"
+    collect(model, SPEC, paths, cache=store)
+    asked, names = [paths[0], paths[0], paths[1], paths[1]], ["darken", None, "blur", "darken"]
+    found = collect(model, SPEC, asked, transforms=names, cache=store)
+    assert found.computed == 3
+    for layer in SPEC.layers:
+        dark, blurred = (changed(paths, name, model)[layer] for name in ("darken", "blur"))
+        plain = collect(model, SPEC, paths).activations[layer]
+        expected = [dark[0], plain[0], blurred[1], dark[1]]
+        np.testing.assert_allclose(found.activations[layer], expected, rtol=1e-5, atol=1e-6)
+    assert collect(model, SPEC, asked, transforms=names, cache=store).computed == 0
+
+
+def test_a_transformation_whose_code_changed_is_noticed(
+    tmp_path: Path, model: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths, store = write_images(tmp_path / "images", 4), tmp_path / "store"
+    asked, names = [*paths, *paths], [None] * 4 + ["darken"] * 4
+    collect(model, SPEC, asked, transforms=names, cache=store)
+    monkeypatch.setitem(BUILT_IN, "darken", BUILT_IN["brighten"])
+    found = collect(model, SPEC, asked, transforms=names, cache=store)
+    assert found.computed == 8
+    for layer in SPEC.layers:
+        np.testing.assert_allclose(
+            found.activations[layer][4:], changed(paths, "brighten", model)[layer], rtol=1e-5, atol=1e-6
+        )
+
+
+def test_a_segment_of_other_code_among_good_ones_is_noticed(tmp_path: Path, model: LoadedModel) -> None:
+    """As two runs at once can leave it, one before and one after the factory's code was changed."""
+    paths, store = write_images(tmp_path / "images", 6), tmp_path / "store"
+    collect(model, SPEC, paths[:3], cache=store)
+    first = set(store.rglob("*.npy"))
+    collect(model, SPEC, paths[3:], cache=store)
+    second = next(path for path in sorted(store.rglob("*.npy")) if path not in first)
+    np.save(second, np.load(second) * np.float32(1.1))
+    found = collect(model, SPEC, paths, cache=store)
+    assert found.computed == 6
+    check(found, model, SPEC, paths, ())
+
+
+def sizes(store: Path) -> int:
+    return sum(path.stat().st_size for path in store.rglob("*") if path.is_file())
+
+
+def age(store: Path, seconds: float) -> None:
+    """Let the files be that much older."""
+    for path in store.rglob("*"):
+        if path.is_file():
+            found = path.stat()
+            os.utime(path, (found.st_atime - seconds, found.st_mtime - seconds))
+
+
+def test_what_was_used_longest_ago_goes_first(tmp_path: Path, model: LoadedModel) -> None:
+    store = tmp_path / "store"
+    sets = [write_images(tmp_path / name, 5, seed=seed) for seed, name in enumerate("abc")]
+    for one in sets:
+        collect(model, SPEC, one, cache=store)
+        age(store, 60)
+    collect(model, SPEC, sets[0], cache=store)  # used again: the second is now the oldest
+    whole = sizes(store)
+    assert trim(store, whole) == whole
+    assert trim(store, whole - 1) < whole
+    trim(store, whole * 2 // 3 + 10)
+    assert sizes(store) <= whole * 2 // 3 + 10
+    assert [collect(model, SPEC, one, cache=store).computed for one in (sets[0], sets[2])] == [0, 0]
+    assert collect(model, SPEC, sets[1], cache=store).computed == 5
+    bound(store, gigabytes=0)
+    assert sizes(store) == 0
+    found = collect(model, SPEC, sets[0], cache=store)
+    check(found, model, SPEC, sets[0], ())
+
+
+def test_only_the_stores_own_files_are_removed(tmp_path: Path, model: LoadedModel) -> None:
+    """A cache can be told to live in a folder that holds other things."""
+    paths, store = write_images(tmp_path / "images", 3), tmp_path / "images"
+    (store / "results").mkdir()
+    (store / "results" / f"{'a' * 32}.json").write_text("{}")
+    (store / f"{'b' * 32}.json").write_text("{}")
+    before = {path for path in store.rglob("*") if path.is_file()}
+    collect(model, SPEC, paths, cache=store)
+    age(store, 10 * LEFT_BEHIND)
+    assert trim(store, 0) == 0
+    assert {path for path in store.rglob("*") if path.is_file()} == before
+
+
+def test_what_killed_runs_left_goes_after_a_day(tmp_path: Path, model: LoadedModel) -> None:
+    paths, store = write_images(tmp_path / "images", 3), tmp_path / "store"
+    collect(model, SPEC, paths, cache=store)
+    folder = next(path for path in store.iterdir())
+    whole = sizes(store)
+    # Written halfway; rows whose index never came; an index that lost its rows.
+    for name in (".unfinished.npy", f"{'c' * 32}.npy", f"{'d' * 32}.json"):
+        (folder / name).write_bytes(b"0" * 9)
+    trim(store, 10**9)
+    assert sizes(store) == whole + 27  # another run may still be at it
+    age(store, LEFT_BEHIND + 1)
+    trim(store, 10**9)
+    assert sizes(store) == whole
+
+
+def test_rows_in_use_survive_their_removal(
+    tmp_path: Path, model: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another run may trim or clear the store at any moment."""
+    monkeypatch.setattr(concepts.mapped, "IN_MEMORY", 100)
+    paths, store = write_images(tmp_path / "images", 7), tmp_path / "store"
+    collect(model, SPEC, paths[:3], cache=store)
+    found = collect(model, SPEC, paths, columns=(0,), cache=store)
+    exact = collect(model, SPEC, paths[:3], cache=store)
+    bound(store, gigabytes=0)
+    assert sizes(store) == 0
+    check(found, model, SPEC, paths, (0,))
+    check(exact, model, SPEC, paths[:3], ())
+    for values in (*found.activations.values(), *exact.activations.values()):
+        np.testing.assert_allclose(gram(values), np.asarray(values) @ np.asarray(values).T, rtol=1e-4)
+
+
+def test_runs_at_once_and_one_that_removes_all_the_time(tmp_path: Path) -> None:
+    """Four runs share a store while a fifth empties it again and again: every number stays right."""
+    store = tmp_path / "store"
+    sets = [write_images(tmp_path / str(seed), 6, seed=seed) for seed in range(3)]
+    asked = [sets[0] + sets[1], sets[1] + sets[2], sets[0] + sets[1], sets[2]]
+    wrong: list[BaseException] = []
+    stop = threading.Event()
+
+    def run(model: LoadedModel, paths: list[Path]) -> None:
+        try:
+            for _ in range(12):
+                check(collect(model, SPEC, paths, columns=(1,), cache=store), model, SPEC, paths, (1,))
+        except BaseException as error:
+            wrong.append(error)
+
+    def empty() -> None:
+        try:
+            while not stop.is_set():
+                trim(store, 0)
+                time.sleep(0.002)
+        except BaseException as error:
+            wrong.append(error)
+
+    emptier = threading.Thread(target=empty)
+    runs = [
+        threading.Thread(target=run, args=(LoadedModel(Counting(seed), str(seed) * 64), paths))
+        for seed, paths in zip((0, 0, 1, 0), asked, strict=True)
+    ]
+    for thread in (emptier, *runs):
+        thread.start()
+    for thread in runs:
+        thread.join()
+    stop.set()
+    emptier.join()
+    assert not wrong, wrong
+    for path in store.rglob("*.npy"):  # an index that lost its rows does not count, and is written again
+        if path.with_suffix(".json").exists():
+            assert len(json.loads(path.with_suffix(".json").read_text())) == len(open_matrix(path))
+
+
+def test_the_stage_keeps_its_store_within_the_room_given(tmp_path: Path, world: World) -> None:
+    first = run_concepts(world.spec(world.folder("spot"), cache=tmp_path / "store"))
+    whole = sizes(tmp_path / "store")
+    assert whole > 10**6
+    room = whole / 2 / 10**9
+    again = run_concepts(world.spec(world.folder("spot"), cache=tmp_path / "store", cache_gigabytes=room))
+    assert 0 < sizes(tmp_path / "store") <= whole / 2
+    assert again == first
