@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from audit import provenance
 from audit.config import Loaded, policy_hash
 from audit.curves import score_curves
+from audit.label_accuracy import label_noise
 from audit.limitations import limitations
 from audit.lock import ReadLock
 from audit.policy import Judged, Results, verdict_of
@@ -96,6 +97,7 @@ def _of_this_release(parts: Parts) -> documents.Evidence:
             changes=changes(config, counted, parts.results),
             impacts=impacts(config, counted, parts.results),
             at_prevalence=at_prevalence(config, counted, parts.results),
+            label_noise=label_noise(config, counted, parts.results, parts.findings),
         ),
         policy=_policy(parts),
         findings=findings,

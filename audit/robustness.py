@@ -123,12 +123,18 @@ def impacts(config: Config, counted: CountedLog, results: Results) -> list[Impac
     """Impact-ratio tables of the attributes that the configuration names for them."""
     wanted = [tuple(names) for names in config.report.impact_ratios]
     found = supplements.impact_tables(
-        counted, wanted, justification=config.report.impact_justification, confidence=results.confidence
+        counted,
+        wanted,
+        rates=config.report.impact_rates,
+        justification=config.report.impact_justification,
+        confidence=results.confidence,
     )
     return [
         Impact(
             attributes=list(item.attributes),
             klass=item.klass,
+            rate=item.rate,
+            median=item.median,
             unknown=item.table.unknown,
             highest=None if item.table.highest is None else list(item.table.highest),
             justification=item.table.justification,

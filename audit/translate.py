@@ -40,6 +40,16 @@ def refuse_unhonoured(config: Config) -> None:
     for role in ROLES:
         if role not in HONOURED and getattr(config.log, role) is not None:
             raise InputError(f"[log] '{role}' is not honoured by this version of xaudit; take it away.")
+    if "scoring_rate" in config.report.impact_rates and config.log.score is None:
+        raise InputError(
+            "[report] impact_rates: a scoring rate needs a score: name the column as 'score' under [log], "
+            "with a threshold and a tie rule."
+        )
+    if config.statistics.label_accuracy is not None and config.log.detection is not None:
+        raise InputError(
+            "[statistics] label_accuracy beside [log] detection: objects have no label each that could be "
+            "corrected; take label_accuracy away."
+        )
     if config.log.weight is not None:
         # Their figures come from plain counts, which weights do not change.
         for key, given in (

@@ -314,7 +314,10 @@ class Change(Part):
 
 
 class ImpactRow(Part):
-    """One category: its selection rate, and its ratio to the highest (``printed``: of rounded rates)."""
+    """One category: its rate, and its ratio to the highest (``printed``: of rounded rates).
+
+    ``selected``: predicted positive, or scored above the median.
+    """
 
     category: list[str]
     number: int
@@ -328,10 +331,15 @@ class ImpactRow(Part):
 
 
 class Impact(Part):
-    """Impact ratios of one attribute, or of several crossed, in the layout of 6 RCNY 5-301."""
+    """Impact ratios of one attribute, or of several crossed, in the layout of 6 RCNY 5-301.
+
+    ``median``: of all scores, where the rate is the scoring rate (the share above it).
+    """
 
     attributes: list[str]
     klass: str | None = Field(alias="class", default=None)
+    rate: Literal["selection_rate", "scoring_rate"] = "selection_rate"
+    median: Number = None
     rows: list[ImpactRow]
     unknown: int
     highest: list[str] | None
@@ -363,6 +371,70 @@ class BreakingPoint(Part):
     rows: int
 
 
+class StatedAccuracy(Part):
+    """How often the labels of a class are right, as the configuration states it."""
+
+    klass: str | None = Field(alias="class", default=None)
+    sensitivity: Finite
+    specificity: Finite
+
+
+class CorrectedFigure(Part):
+    """A figure as ``observed`` against the labels, and against the truth under the stated accuracy.
+
+    ``wrong_labels`` are to be expected among its rows; ``lowest`` and ``highest`` bound the figure if so
+    many were placed in the worst way, without any assumption.
+    """
+
+    slice: SliceValues
+    klass: str | None = Field(alias="class", default=None)
+    metric: str
+    observed: Number
+    value: Number
+    low: Number
+    high: Number
+    wrong_labels: int
+    lowest: Number = None
+    highest: Number = None
+    method: str
+    undefined: str | None = None
+
+
+class CorrectedCheck(Part):
+    """A check under the stated accuracy: its ``outcome`` as given, and ``corrected``.
+
+    ``value``, ``low`` and ``high`` are of what the check limits (a value, a gap or a ratio).
+    ``breaking_accuracy``: of a check that is met, the largest accuracy of labels (sensitivity and
+    specificity alike) at which it no longer is; None where it stays met at every one that the log allows.
+    """
+
+    rule: str
+    slice: SliceValues
+    klass: str | None = Field(alias="class", default=None)
+    metric: str
+    against: str | None = None
+    outcome: Outcome
+    value: Number
+    low: Number
+    high: Number
+    corrected: Outcome
+    breaking_accuracy: Number = None
+    undefined: str | None = None
+
+
+class LabelNoise(Part):
+    """Figures and checks if labels are wrong as often as ``stated``, independently of the model's calls.
+
+    ``unread``: checks that the correction does not reach (of scores, averages over classes, failed
+    predictions, concepts).
+    """
+
+    stated: list[StatedAccuracy]
+    figures: list[CorrectedFigure]
+    checks: list[CorrectedCheck]
+    unread: int = 0
+
+
 class Results(Part):
     overall: list[SliceRecord]
     slices: list[SliceRecord]
@@ -373,6 +445,7 @@ class Results(Part):
     changes: list[Change] = []
     impacts: list[Impact] = []
     at_prevalence: list[AtPrevalence] = []
+    label_noise: LabelNoise | None = None
     concepts: list[ConceptRecord] = []
     concept_method: ConceptMethod | None = None
     since: Since | None = None

@@ -1,6 +1,7 @@
 """Further checks: widest gaps, change since the baseline, what missing values and wrong labels could change.
 
-Plain tables of figures that the evidence holds; those that a run did not make are left out.
+Beside them predictive values at another prevalence, and impact ratios. Plain tables of figures that
+the evidence holds; those that a run did not make are left out.
 """
 
 from __future__ import annotations
@@ -8,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reports.evidence import Limits
+from reports.evidence import CorrectedFigure, Limits
 from reports.phrases import Phrases, visible
-from reports.rounding import Scale
+from reports.rounding import Scale, shown
 
 MOST_ROWS = 40
 
@@ -30,7 +31,16 @@ class Table:
 
 def tables(p: Phrases) -> tuple[Table, ...]:
     """The tables that this evidence has figures for."""
-    made = (worst_gaps(p), changes(p), missing_bounds(p), breaking_points(p), *impacts(p))
+    made = (
+        worst_gaps(p),
+        changes(p),
+        missing_bounds(p),
+        breaking_points(p),
+        corrected(p),
+        corrected_checks(p),
+        at_prevalence(p),
+        *impacts(p),
+    )
     return tuple(table for table in made if table.rows)
 
 
@@ -40,14 +50,16 @@ def table(
     heads: tuple[str, ...],
     rows: Sequence[tuple[str, ...]],
     numbers: int,
+    *,
     title: str = "",
+    intro: str = "",
 ) -> Table:
     """At most forty rows; what is left out is counted."""
     left = len(rows) - MOST_ROWS
     return Table(
         id=f"further-{name}",
         title=title or p.t(f"further.{name}"),
-        intro=p.t(f"further.{name}_intro"),
+        intro=intro or p.t(f"further.{name}_intro"),
         heads=heads,
         rows=tuple(rows[:MOST_ROWS]),
         numbers=numbers,
@@ -205,8 +217,116 @@ def breaking_points(p: Phrases) -> Table:
     return table(p, "breaking_points", heads, rows, 2)
 
 
+def stated(p: Phrases) -> str:
+    """The accuracy of the labels as stated: one, or one a class."""
+    noise = p.evidence.results.label_noise
+    return p.t("further.stated_joiner").join(
+        p.t(
+            "further.stated" if each.klass is None else "further.stated_class",
+            name=visible(each.klass or ""),
+            sensitivity=p.limit(each.sensitivity, "percent"),
+            specificity=p.limit(each.specificity, "percent"),
+        )
+        for each in (noise.stated if noise is not None else ())
+    )
+
+
+def corrected(p: Phrases) -> Table:
+    """Figures against the truth under the stated accuracy of the labels; what moves most first."""
+    t = p.t
+    noise = p.evidence.results.label_noise
+
+    def moved(figure: CorrectedFigure) -> float:
+        if figure.value is None or figure.observed is None:
+            return float("inf")
+        return abs(figure.value - figure.observed)
+
+    rows = []
+    for x in sorted(noise.figures if noise is not None else (), key=lambda x: (x.slice != {}, -moved(x))):
+        scale = p.scale(x.metric)
+        if x.observed is None:
+            continue
+        value = t("further.contradiction") if x.value is None else p.number(x.value, scale)
+        rows.append(
+            (
+                p.group(x.slice, x.klass),
+                p.metric(x.metric),
+                p.number(x.observed, scale),
+                value,
+                p.interval(x.low, x.high, scale),
+                p.count(x.wrong_labels),
+                p.interval(x.lowest, x.highest, scale),
+            )
+        )
+    heads = (
+        t("table.group"),
+        t("table.metric"),
+        t("further.as_labelled"),
+        t("further.corrected_value"),
+        t("table.interval", level=p.level(p.evidence.run.confidence)),
+        t("further.labels"),
+        t("further.worst_placed"),
+    )
+    return table(p, "corrected", heads, rows, 5, intro=t("further.corrected_intro", stated=stated(p)))
+
+
+def corrected_checks(p: Phrases) -> Table:
+    """What the checks would say; those that change first, then those that need the best labels."""
+    t = p.t
+    noise = p.evidence.results.label_noise
+    checks = noise.checks if noise is not None else []
+    rows = []
+    for x in sorted(checks, key=lambda x: (x.corrected == x.outcome, -(x.breaking_accuracy or 0.0))):
+        needed = t("number.none")
+        if x.outcome == "meets":
+            needed = t("further.any_accuracy")
+            if x.breaking_accuracy is not None:
+                needed = p.number(x.breaking_accuracy, "percent")
+        rows.append(
+            (
+                p.group(x.slice, x.klass),
+                p.metric(x.metric),
+                visible(x.rule),
+                p.word(x.outcome),
+                p.word(x.corrected),
+                needed,
+            )
+        )
+    heads = (
+        t("table.group"),
+        t("table.metric"),
+        t("method.rule"),
+        t("further.as_labelled"),
+        t("further.corrected_value"),
+        t("further.needed_accuracy"),
+    )
+    changed = sum(x.corrected != x.outcome for x in checks)
+    intro = t("further.corrected_checks_intro", count=changed, checks=p.count(len(checks)))
+    if noise is not None and noise.unread:
+        intro = f"{intro} {t('further.unread', count=noise.unread)}"
+    return table(p, "corrected_checks", heads, rows, 1, intro=intro)
+
+
+def at_prevalence(p: Phrases) -> Table:
+    """Precision and negative predictive value moved to the stated prevalence of use."""
+    t = p.t
+    rows = [
+        (
+            p.group(x.slice, x.klass),
+            p.metric(x.metric),
+            p.limit(x.prevalence, "percent"),
+            t("number.none") if x.value is None else p.number(x.value, "percent"),
+            p.interval(x.low, x.high, "percent"),
+        )
+        for x in p.evidence.results.at_prevalence
+    ]
+    level = t("table.interval", level=p.level(p.evidence.run.confidence))
+    heads = (t("table.group"), t("table.metric"), t("further.prevalence"), t("table.value"), level)
+    return table(p, "at_prevalence", heads, rows, 3)
+
+
 def impacts(p: Phrases) -> tuple[Table, ...]:
-    """Selection rates against the highest one, a table an attribute or crossing."""
+    """Selection or scoring rates against the highest one, a table an attribute or crossing."""
     t = p.t
     made = []
     for i, impact in enumerate(p.evidence.results.impacts):
@@ -214,7 +334,9 @@ def impacts(p: Phrases) -> tuple[Table, ...]:
         rows = []
         for row in impact.rows:
             category = t("group.joiner").join(visible(value) for value in row.category)
-            ratio = t("number.none") if row.printed is None else p.number(row.printed, "number")
+            ratio = t("number.none")
+            if row.printed is not None:
+                ratio = shown(row.printed, scale="number", digits=2, style=t.style)
             small = t("further.small") if row.small else ""
             rows.append(
                 (
@@ -232,12 +354,21 @@ def impacts(p: Phrases) -> tuple[Table, ...]:
             t("table.group"),
             "",
             t("table.rows"),
-            t("further.selected"),
-            p.metric("selection_rate"),
+            t(f"further.{impact.rate}.number"),
+            t(f"further.{impact.rate}.name"),
             t("table.ratio"),
             level,
         )
-        one = table(p, "impacts", heads, rows, 5, t("further.impacts_title", attributes=names))
+        title = t(f"further.{impact.rate}.title", attributes=names)
+        if impact.klass is not None:
+            title = t("group.joiner").join([title, t("group.class", name=visible(impact.klass))])
+        intro = t(f"further.{impact.rate}.intro", median=p.number(impact.median, "number"))
+        if impact.unknown:
+            intro = f"{intro} {t('further.unknown', count=impact.unknown)}"
+        if impact.justification is not None and any(row.small for row in impact.rows):
+            reason = visible(impact.justification)
+            intro = f"{intro} {t('further.justification', reason=reason)}"
+        one = table(p, "impacts", heads, rows, 5, title=title, intro=intro)
         made.append(
             Table(f"{one.id}-{i + 1}", one.title, one.intro, one.heads, one.rows, one.numbers, one.note)
         )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from slices.clustering import linearise
 from slices.counts import CountedLog
+from slices.degrees import satterthwaite_degrees
 from slices.metrics import METRICS, Metric
 from slices.slicing import Slice
 
@@ -54,3 +55,31 @@ def design_effects(counted: CountedLog, slice_: Slice, metrics: Sequence[Metric]
         few = (stdtrit(np.maximum(design.degrees, 1), 0.975) / ndtri(0.975)) ** 2
         result[name] = DesignEffect(effect, np.where(rows > 0, few, 1.0))
     return result
+
+
+def share_effect(hits: NDArray[np.bool_], clusters: NDArray[np.int64] | None) -> float:
+    """Design effect of a share of rows, from the rows themselves; 1 without clusters.
+
+    Parameters
+    ----------
+    hits : bool array, shape (rows,)
+        At least one row.
+    clusters : int64 array, shape (rows,), optional
+
+    Notes
+    -----
+    Both parts of `DesignEffect` in one: the effect, never below 1, and what enlarges it. A share
+    of 0 or 1 shows no spread: each cluster is worth one row.
+    """
+    if clusters is None:
+        return 1.0
+    from scipy.special import ndtri, stdtrit
+
+    _, where = np.unique(clusters, return_inverse=True)
+    share, number = float(hits.mean()), int(where.max()) + 1
+    if not 0 < share < 1 or number < 2:
+        return hits.size / number
+    each = np.bincount(where, hits - share).astype(np.float64)
+    effect = number / (number - 1) * float(each @ each) / (hits.size * share * (1 - share))
+    few = float(stdtrit(satterthwaite_degrees(each), 0.975) / ndtri(0.975)) ** 2
+    return max(effect, 1.0) * few

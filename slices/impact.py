@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from slices.intervals import koopman
+
+Rate = Literal["selection_rate", "scoring_rate"]
 
 SMALL_SHARE = 0.02
 # Below 1.0% a tenth of a percent is more than a tenth of the rate itself.
@@ -89,7 +92,7 @@ def impact_table(
         Names; one element each, or one per attribute for the intersectional table. Categories
         without a person are left out: they have no rate.
     number, selected : int64 arrays, shape (categories,)
-        People assessed, and selected (or scored above the sample median, see `above_median`).
+        People assessed, and selected (or scored above the sample median, see `above`).
     unknown : int
         People assessed with a missing category; counted, never in a rate. They are part of the
         data that the 2% refers to.
@@ -138,9 +141,9 @@ def impact_table(
     return ImpactTable(rows, unknown, None if best is None else categories[best], justification, confidence)
 
 
-def above_median(scores: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Who scored above the median of the whole sample: the scoring rate's numerator (section 5-300)."""
-    return np.asarray(scores > np.median(scores))
+def above(scores: NDArray[np.float64], median: float) -> NDArray[np.bool_]:
+    """Who scored above the sample's median: the scoring rate's numerator (section 5-300)."""
+    return np.asarray(scores > median)
 
 
 def _row(

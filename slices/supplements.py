@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slices.counts import CountedLog, PairedPatterns, SliceCounts
-from slices.design_effects import design_effects
+from slices.design_effects import design_effects, share_effect
 from slices.errors import LogError
-from slices.impact import ImpactTable, impact_table
+from slices.impact import ImpactTable, Rate, above, impact_table
 from slices.metrics import METRICS, Metric
 from slices.missingness import WorstCase, worst_case_difference, worst_case_value
 from slices.paired import PairedDifference, paired_difference, paired_difference_clustered
 from slices.records import Estimate, SliceRecord
-from slices.slicing import Slice
+from slices.slicing import OVERALL, Slice
 from slices.worst_gap import WorstGap, worst_gap
 
 
@@ -67,11 +67,16 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class AttributeImpact:
-    """The impact-ratio table of one attribute, or of several crossed."""
+    """The impact-ratio table of one attribute, or of several crossed.
+
+    ``median``: of all scores, where ``rate`` is the scoring rate.
+    """
 
     attributes: tuple[str, ...]
     klass: str | None
     table: ImpactTable
+    rate: Rate = "selection_rate"
+    median: float | None = None
 
 
 def worst_gaps(
@@ -190,10 +195,11 @@ def impact_tables(
     counted: CountedLog,
     attributes: Sequence[tuple[str, ...]],
     *,
+    rates: Sequence[Rate] = ("selection_rate",),
     justification: str | None = None,
     confidence: float = 0.95,
 ) -> tuple[AttributeImpact, ...]:
-    """Impact-ratio tables of the named attributes, from the predictions' selection rates.
+    """Impact-ratio tables of the named attributes, of selection rates or scoring rates.
 
     Parameters
     ----------
@@ -201,15 +207,22 @@ def impact_tables(
     attributes : sequence of tuples of str
         One name each, or several for an intersectional table; slices that the log was not counted
         by give no row.
+    rates : sequence of str
+        A table for each: ``selection_rate`` (predicted positive), ``scoring_rate`` (scored above the
+        median of all counted rows, those without the attribute included); the latter needs scores.
     justification : str, optional
         Why categories below 2% of the data are left out of the ratios; None keeps them in.
 
     Notes
     -----
     Numbers are rows. Where the log has clusters, the limits rest on rows over the design effect of
-    the category's selection rate.
+    the category's rate.
+
+    Raises
+    ------
+    ValueError
+        A scoring rate of a log that keeps no scores.
     """
-    selection = METRICS["selection_rate"]
     found = []
     for names in attributes:
         wanted = tuple(sorted(names))
@@ -218,29 +231,50 @@ def impact_tables(
         unknown = [counts for counts in members if any(v is None for _, v in counts.slice.values)]
         if not known:
             continue
-        worth = [design_effects(counted, counts.slice, [selection])[selection.name] for counts in known]
         for k, klass in enumerate(counted.space.classes):
-            number, selected = (
-                np.array(v, dtype=np.int64)
-                for v in zip(*(_people(counted, c, k) for c in known), strict=True)
-            )
-            table = impact_table(
-                [tuple(str(value) for _, value in counts.slice.values) for counts in known],
-                number,
-                selected,
-                unknown=sum(_people(counted, counts, k)[0] for counts in unknown),
-                justification=justification,
-                effective=number / np.array([(each.effect * each.few)[0, k] for each in worth]),
-                confidence=confidence,
-            )
-            found.append(AttributeImpact(wanted, klass, table))
+            for rate in rates:
+                median = _median(counted, k) if rate == "scoring_rate" else None
+                people = [_people(counted, counts, k, median) for counts in known]
+                table = impact_table(
+                    [tuple(str(value) for _, value in counts.slice.values) for counts in known],
+                    np.array([each.number for each in people], dtype=np.int64),
+                    np.array([each.selected for each in people], dtype=np.int64),
+                    unknown=sum(_people(counted, counts, k, median).number for counts in unknown),
+                    justification=justification,
+                    effective=np.array([each.number / each.effect for each in people]),
+                    confidence=confidence,
+                )
+                found.append(AttributeImpact(wanted, klass, table, rate, median))
     return tuple(found)
 
 
-def _people(counted: CountedLog, counts: SliceCounts, k: int) -> tuple[int, int]:
-    """Rows of a slice for one class, and those predicted positive."""
+@dataclass(frozen=True, slots=True)
+class _People:
+    """Rows of a slice for one class, those selected (or scored above), and the design effect of the share."""
+
+    number: int
+    selected: int
+    effect: float
+
+
+def _people(counted: CountedLog, counts: SliceCounts, k: int, median: float | None) -> _People:
+    if median is not None:
+        assert counted.scores is not None
+        rows = counted.scores(counts.slice, k if counted.space.strata > 1 else 0, False)
+        hits = above(rows.scores, median)
+        effect = share_effect(hits, rows.cluster) if hits.size else 1.0
+        return _People(hits.size, int(hits.sum()), effect)
+    selection = METRICS["selection_rate"]
     tp, fp, fn, tn = (int(v) for v in counted.space.confusion(counts.inside)[k])
-    return tp + fp + fn + tn, tp + fp
+    worth = design_effects(counted, counts.slice, [selection])[selection.name]
+    return _People(tp + fp + fn + tn, tp + fp, float((worth.effect * worth.few)[0, k]))
+
+
+def _median(counted: CountedLog, k: int) -> float:
+    """Median of the scores of all counted rows, those without a category included."""
+    if counted.scores is None:
+        raise ValueError("a scoring rate needs scores: the log was counted without them")
+    return float(np.median(counted.scores(OVERALL, k if counted.space.strata > 1 else 0, False).scores))
 
 
 def _by_class(

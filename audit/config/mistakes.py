@@ -97,8 +97,8 @@ _TYPES = {
 def _is_branch(step: int | str) -> bool:
     """Whether a step of pydantic's location names a branch of a union and not a key."""
     return isinstance(step, str) and (
-        step in {"Baseline", "int", "str", "constrained-int", "constrained-str"}
-        or step.startswith(("list[", "literal[", "constrained", "function-"))
+        step in {"Baseline", "LabelAccuracy", "int", "str", "constrained-int", "constrained-str"}
+        or step.startswith(("list[", "dict[", "literal[", "constrained", "function-"))
     )
 
 
@@ -174,6 +174,8 @@ def _missing_hint(key: str) -> str:
         "outputs": "list the class names in logit order",
         "input": "state size, channels, mean and std",
         "concept": "add a [[concepts.concept]]",
+        "sensitivity": "state the share of truly positive rows that are labelled so",
+        "specificity": "state the share of truly negative rows that are labelled so",
     }
     return hints.get(key, "add it")
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 from math import floor
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from audit.config.rules import Policy, Rule
 from audit.config.table import Finite, Table, Text, not_among, wrong
@@ -157,6 +157,36 @@ class Slices(Table):
 
 
 Prevalence = Annotated[float, Field(gt=0, lt=1)]
+Rate = Annotated[float, Field(gt=0, le=1)]
+
+
+class LabelAccuracy(Table):
+    """How often labels are right: among truly positive rows, and among truly negative ones."""
+
+    sensitivity: Rate
+    specificity: Rate
+
+    @model_validator(mode="after")
+    def _better_than_chance(self) -> LabelAccuracy:
+        if self.sensitivity + self.specificity <= 1:
+            raise wrong(
+                f"labels with sensitivity {self.sensitivity:g} and specificity {self.specificity:g} are no "
+                "better than chance: nothing can be corrected; their sum must be above 1"
+            )
+        return self
+
+
+def _one_or_each(value: object) -> str:
+    """Whether a label accuracy is one for the log, or one a class."""
+    rates = isinstance(value, Mapping) and not all(isinstance(each, Mapping) for each in value.values())
+    return ONE if rates or not isinstance(value, Mapping) or not value else EACH
+
+
+ONE, EACH = "LabelAccuracy", "dict[LabelAccuracy]"
+StatedAccuracy = Annotated[
+    Annotated[LabelAccuracy, Tag(ONE)] | Annotated[dict[Text, LabelAccuracy], Tag(EACH)],
+    Discriminator(_one_or_each),
+]
 
 
 class Statistics(Table):
@@ -167,6 +197,8 @@ class Statistics(Table):
     seed: Annotated[int, Field(ge=0)] = 20261120
     # Of positives where the model is used: one share, or one a class; precision and NPV are moved to it.
     target_prevalence: Prevalence | dict[str, Prevalence] | None = None
+    # One for a log of two classes, or one a class; figures and checks are corrected for it.
+    label_accuracy: StatedAccuracy | None = None
 
 
 class Input(Table):
@@ -258,6 +290,9 @@ class Concepts(Table):
         return self
 
 
+ImpactRate = Literal["selection_rate", "scoring_rate"]
+
+
 class Report(Table):
     """What is rendered, and the house's look."""
 
@@ -269,7 +304,21 @@ class Report(Table):
     logo: Text | None = None
     previous: Text | None = None  # evidence.json of the last release
     impact_ratios: list[Annotated[list[Text], Field(min_length=1)]] = Field(default=[])
+    impact_rates: Annotated[list[ImpactRate], Field(min_length=1)] = Field(default=["selection_rate"])
     impact_justification: Text | None = None
+
+    @field_validator("impact_rates")
+    @classmethod
+    def _each_once(cls, value: list[str]) -> list[str]:
+        if len(set(value)) < len(value):
+            raise wrong(f"names '{value[0]}' twice: take one away")
+        return value
+
+    @model_validator(mode="after")
+    def _rates_of_something(self) -> Report:
+        if "impact_rates" in self.model_fields_set and not self.impact_ratios:
+            raise wrong("'impact_rates' without 'impact_ratios': name the attributes there")
+        return self
 
 
 class Config(Table):

@@ -286,6 +286,38 @@ KINDS: dict[str, tuple[Prepare, str]] = {
         configured(replace=('positive = "1"', 'positive = "1"\nweight = "age"\nbaseline = "prediction"')),
         r"\[log\] baseline beside \[log\] weight is not honoured by this version",
     ),
+    "a scoring rate without a score": (
+        configured(
+            replace=(
+                'formats = ["html"]',
+                'formats = ["html"]\nimpact_ratios = [["sex"]]\nimpact_rates = ["scoring_rate"]',
+            )
+        ),
+        r"\[report\] impact_rates: a scoring rate needs a score: name the column as 'score' under \[log\]",
+    ),
+    "rates of no attribute": (
+        configured(replace=('formats = ["html"]', 'impact_rates = ["selection_rate"]')),
+        r"\[report\]: 'impact_rates' without 'impact_ratios': name the attributes there",
+    ),
+    "a rate named twice": (
+        configured(
+            replace=(
+                'formats = ["html"]',
+                'impact_ratios = [["sex"]]\nimpact_rates = ["selection_rate", "selection_rate"]',
+            )
+        ),
+        r"\[report\] impact_rates: names 'selection_rate' twice",
+    ),
+    "label accuracy of detected objects": (
+        configured(
+            replace=(
+                'label = "label"\nprediction = "prediction"\npositive = "1"',
+                'detection = { tp = "age", fp = "age", fn = "age" }',
+            ),
+            more="[statistics.label_accuracy]\nsensitivity = 0.9\nspecificity = 0.9",
+        ),
+        r"\[statistics\] label_accuracy beside \[log\] detection: objects have no label each",
+    ),
     "two columns of one name": (two_columns_alike, r"Column 'sex' stands twice in "),
     "an unknown report format": (
         configured(replace=('formats = ["html"]', 'formats = ["docx"]')),

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import csv
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats.proportion import confint_proportions_2indep
 
-from slices.impact import above_median, impact_table
+from slices.counts import CountedLog
+from slices.impact import above, impact_table
+from slices.log import count_log
+from slices.roles import Attribute, Decision, LogSpec
+from slices.slicing import OVERALL
+from slices.supplements import impact_tables
 
 
 def names(*text: str) -> list[tuple[str, ...]]:
@@ -89,9 +98,94 @@ def test_more_selected_than_assessed() -> None:
         impact_table(names("A", "B"), np.array([10, 4]), np.array([1, 5]))
 
 
+def people(folder: Path, *, copies: int = 1, **roles: str) -> CountedLog:
+    """The people of the worked example as a log of scores: above .5 those above the median of all.
+
+    Sex and category are given in two halves of the example: the 36 people of no category that it
+    names make up the 168.
+    """
+    by_sex = {"Male": (92, 50), "Female": (76, 34)}
+    by_race = {"Hispanic": (28, 18), "White": (40, 15), "Black": (32, 16), "NHPI": (8, 5), "Asian": (24, 10)}
+    by_race[""] = (36, 20)
+    lists = [
+        [
+            (name, above)
+            for above in (True, False)
+            for name, (n, x) in each.items()
+            for _ in range(x if above else n - x)
+        ]
+        for each in (by_sex, by_race)
+    ]
+    with (folder / "log.csv").open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["person", "sex", "race", "label", "score"])
+        for k, ((sex, above), (race, too)) in enumerate(zip(*lists, strict=True)):
+            assert above == too
+            score = (0.6 if above else 0.1) + k / 1000
+            writer.writerows([[f"p{k}", sex, race, k % 2, score]] * copies)
+    spec = LogSpec(
+        path="log.csv",
+        root=folder,
+        label="label",
+        decision=Decision(score="score", threshold=0.5, tie=">="),
+        positive="1",
+        attributes=(Attribute("sex", "demographic", "sex"), Attribute("race", "demographic", "race")),
+        **roles,  # type: ignore[arg-type]
+    )
+    return count_log(spec, intersections=2, minimum=1, keep_scores=True)
+
+
+def test_the_worked_example_from_a_log_of_scores(tmp_path: Path) -> None:
+    """6 RCNY section 5-301 (c): scoring rates, the median being that of all 168 people."""
+    sex, race = impact_tables(people(tmp_path), [("sex",), ("race",)], rates=("scoring_rate",))
+    assert (sex.rate, sex.klass) == ("scoring_rate", None)
+    assert [(r.category, r.number, r.selected, f"{r.rate:.1%}", r.printed) for r in sex.table.rows] == [
+        (("Female",), 76, 34, "44.7%", 0.82),
+        (("Male",), 92, 50, "54.3%", 1.0),
+    ]
+    assert {r.category[0]: (r.number, f"{r.rate:.1%}", r.printed) for r in race.table.rows} == {
+        "Hispanic": (28, "64.3%", 1.00),
+        "White": (40, "37.5%", 0.58),
+        "Black": (32, "50.0%", 0.78),
+        "NHPI": (8, "62.5%", 0.97),
+        "Asian": (24, "41.7%", 0.65),
+    }
+    assert race.table.unknown == 36
+    assert sex.median == race.median
+
+
+def test_both_rates_and_the_crossed_table(tmp_path: Path) -> None:
+    """Selected is what the threshold says, at 0.65 others than the 84 above the median."""
+    log = people(tmp_path)
+    found = impact_tables(log, [("race", "sex")], rates=("selection_rate", "scoring_rate"))
+    assert [each.rate for each in found] == ["selection_rate", "scoring_rate"]
+    assert found[0].median is None
+    assert sum(row.number for row in found[1].table.rows) + found[1].table.unknown == 168
+    assert log.scores is not None
+    everyone = log.scores(OVERALL, 0, False).scores
+    assert found[1].median == np.median(everyone)
+    with pytest.raises(ValueError, match="a scoring rate needs scores"):
+        impact_tables(replace(log, scores=None), [("sex",)], rates=("scoring_rate",))
+
+
+def test_scoring_rates_of_repeated_people_are_as_wide_as_the_people_alone(tmp_path: Path) -> None:
+    one, many, patients = (
+        impact_tables(people(tmp_path, copies=copies, **roles), [("sex",)], rates=("scoring_rate",))[0]
+        for copies, roles in ((1, {}), (4, {}), (4, {"cluster": "person"}))
+    )
+    widths = []
+    for each in (one, many, patients):
+        row = each.table.rows[0]
+        assert row.high is not None
+        assert row.low is not None
+        widths.append(row.high - row.low)
+    assert widths[1] < 0.6 * widths[0]
+    assert widths[0] * 0.999 <= widths[2] <= widths[0] * 1.06
+
+
 def test_scoring_rate_is_above_not_at_the_median() -> None:
-    assert above_median(np.array([1.0, 2.0, 2.0, 2.0, 3.0])).tolist() == [False, False, False, False, True]
-    assert above_median(np.arange(168.0)).sum() == 84
+    scores = np.array([1.0, 2.0, 2.0, 2.0, 3.0])
+    assert above(scores, 2.0).tolist() == [False, False, False, False, True]
 
 
 def test_rare_selections_have_the_ratio_of_their_own_rates() -> None:
