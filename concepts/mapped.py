@@ -76,19 +76,70 @@ def gather(places: Sequence[Place], width: int, path: Path | None) -> Matrix:
         for row, (matrix, at) in enumerate(_read(places, width)):
             joined[row] = matrix[at]
         return joined
-    return write_unnamed(path, shape, (matrix[at] for matrix, at in _read(places, width)))
-
-
-def write_unnamed(
-    path: Path, shape: tuple[int, int], rows: Iterable[np.ndarray[Any, np.dtype[np.float32]]]
-) -> Matrix:
-    """Write rows to a file and map it; the file's name goes at once, so that a killed run leaves nothing."""
     with path.open("wb") as file:
         write_header(file, shape)
-        file.writelines(row.tobytes() for row in rows)
+        file.writelines(matrix[at].tobytes() for matrix, at in _read(places, width))
+    return _open_unnamed(path)
+
+
+def place(
+    blocks: Iterable[tuple[np.ndarray[Any, np.dtype[np.int64]], Matrix]],
+    asked: Sequence[int],
+    width: int,
+    path: Path,
+) -> Matrix:
+    """Rows that come in an order of their own, in the order asked for.
+
+    Parameters
+    ----------
+    blocks : iterable of (row numbers, their values)
+    asked : sequence of int
+        Row numbers; each must come in some block.
+    width, path
+        As for ``gather``.
+
+    Returns
+    -------
+    float32 array, shape (len(asked), width)
+    """
+    places: dict[int, list[int]] = {}
+    for at, row in enumerate(asked):
+        places.setdefault(row, []).append(at)
+    shape = (len(asked), width)
+    if 4 * shape[0] * width <= IN_MEMORY:
+        joined = np.empty(shape, dtype=np.float32)
+        for row, values in _each_row(blocks):
+            joined[places.pop(row, [])] = values
+        _check_all_came(places)
+        return joined
+    with path.open("wb") as file:
+        write_header(file, shape)
+        start = file.tell()
+        for row, values in _each_row(blocks):
+            for at in places.pop(row, []):
+                file.seek(start + 4 * width * at)
+                file.write(values.tobytes())
+    _check_all_came(places)
+    return _open_unnamed(path)
+
+
+def _check_all_came(places: dict[int, list[int]]) -> None:
+    if places:
+        raise ValueError(f"rows {sorted(places)[:3]} did not come")
+
+
+def _open_unnamed(path: Path) -> Matrix:
+    """Map a file and take its name away, so that a killed run leaves nothing."""
     mapped = open_matrix(path)
     path.unlink()
     return mapped
+
+
+def _each_row(
+    blocks: Iterable[tuple[np.ndarray[Any, np.dtype[np.int64]], Matrix]],
+) -> Iterator[tuple[int, np.ndarray[Any, np.dtype[np.float32]]]]:
+    for rows, values in blocks:
+        yield from zip(rows.tolist(), values, strict=True)
 
 
 def _read(places: Sequence[Place], width: int) -> Iterator[Place]:

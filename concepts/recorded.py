@@ -5,10 +5,7 @@ Images are told apart by what they did inside the network: two with the same act
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-
-import numpy as np
 
 from concepts.errors import ConceptError
 from concepts.measure import ClassImages, Matrix, Measured
@@ -49,7 +46,6 @@ class RecordedLibrary:
                 f"Recording {spec.recorded} was made with weights {found[:12]}…, the configuration says "
                 f"{wanted[:12]}…; record again, or correct sha256 in [model]."
             )
-        self._digests = [self._digest(row) for row in range(len(self._recording.ids))]
         self._row = {
             (group, name): row
             for row, (group, name) in enumerate(zip(self._recording.sets, self._recording.ids, strict=True))
@@ -111,7 +107,7 @@ class RecordedLibrary:
             for image in table
         ]
         files = (self._spec.log or self.log).files
-        activations = {layer: self._recording.activations[layer][rows] for layer in self._layers}
+        activations = {layer: self._recording.activations(layer, rows) for layer in self._layers}
         gradients = {
             layer: {
                 one.name: self._gradients(layer, one.name, [files[row] for row in one.rows])
@@ -132,21 +128,20 @@ class RecordedLibrary:
         return Measured(activations, gradients, words, self._recording.weights_sha256)
 
     def _gradients(self, layer: str, klass: str, files: Sequence[str]) -> Matrix:
-        if klass not in self._recording.gradients[layer]:
+        if (layer, klass) not in self._recording.differentiated:
             raise ConceptError(
                 f"Recording {self._folder} holds no gradients for class '{klass}' at layer '{layer}'; record "
                 "them (classes of ActivationRecorder), or leave the class out of [concepts]."
             )
-        recorded, values = self._recording.gradients[layer][klass]
-        place = {int(row): at for at, row in enumerate(recorded)}
+        recorded = set(self._recording.differentiated[layer, klass].tolist())
         wanted = [self._row[None, name] for name in files]
-        absent = [name for name, row in zip(files, wanted, strict=True) if row not in place]
+        absent = [name for name, row in zip(files, wanted, strict=True) if row not in recorded]
         if absent:
             raise ConceptError(
                 f"{len(absent)} of {len(files)} images of class '{klass}' have no gradient in recording "
                 f"{self._folder} (first: '{absent[0]}'); record them with their label."
             )
-        return np.ascontiguousarray(values[[place[row] for row in wanted]])
+        return self._recording.gradients(layer, klass, wanted)
 
     def _set(self, name: str, words: str) -> Sequence[TrainingImage]:
         rows = [row for row, group in enumerate(self._recording.sets) if group == name]
@@ -160,10 +155,4 @@ class RecordedLibrary:
         return [self._image(group, row) for row in rows]
 
     def _image(self, group: str, row: int) -> TrainingImage:
-        return TrainingImage(group, self._recording.ids[row], self._digests[row], None)
-
-    def _digest(self, row: int) -> str:
-        digest = hashlib.sha256()
-        for layer in sorted(self._recording.activations):
-            digest.update(np.ascontiguousarray(self._recording.activations[layer][row]).tobytes())
-        return digest.hexdigest()
+        return TrainingImage(group, self._recording.ids[row], self._recording.digests[row], None)

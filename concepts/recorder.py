@@ -32,7 +32,9 @@ from typing import TYPE_CHECKING, Literal, Self
 import numpy as np
 
 from concepts.errors import ConceptError
-from concepts.recording import FORMAT, MANIFEST, Matrix, Recording, Rows, read_recording
+from concepts.mapped import Matrix
+from concepts.recording import FORMAT, MANIFEST, Recording, read_recording
+from concepts.recording_parts import Rows
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -5,55 +5,65 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from concepts.errors import ConceptError
+from concepts.mapped import Matrix, place
+from concepts.recording_parts import Part, Rows, column, open_part
 
 FORMAT = 1
 MANIFEST = "recording.json"
 PART = re.compile(r"[A-Za-z0-9_-]+\.(safetensors|parquet)")
-Matrix = np.ndarray[tuple[int, int], np.dtype[np.float32]]
-Rows = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """Activations and gradients logged elsewhere; entry i of every list is image i.
+    """Activations and gradients logged elsewhere; entry i of every list is image i. They stay on disk.
 
-    ``sets``: None for an image of the log, "random" for the pool, else a concept's name. ``activations``
-    layer -> float32 (n, d); ``gradients`` layer -> class -> (rows, float32 (len(rows), d)). ``sha256`` is
-    over the manifest and the parts.
+    ``sets``: None for an image of the log, "random" for the pool, else a concept's name. ``digests``: one
+    SHA-256 an image, over its activations at all layers. ``differentiated``: (layer, class) -> the images
+    with gradients. ``sha256`` is over the manifest and the parts.
     """
 
     ids: tuple[str, ...]
     labels: tuple[str | None, ...]
     sets: tuple[str | None, ...]
+    digests: tuple[str, ...]
     layers: Mapping[str, int]
     outputs: tuple[str, ...]
     pooling: str
-    activations: Mapping[str, Matrix]
-    gradients: Mapping[str, Mapping[str, tuple[Rows, Matrix]]]
+    differentiated: Mapping[tuple[str, str], Rows]
     weights_sha256: str | None
     sha256: str
+    parts: tuple[tuple[int, Part], ...]  # the place of the part's first image, and the part
 
+    def activations(self, layer: str, images: Sequence[int]) -> Matrix:
+        """Activations of some images, shape (len(images), values); mapped from a file where large."""
+        return self._gather(layer, None, images)
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One part file, as read."""
+    def gradients(self, layer: str, klass: str, images: Sequence[int]) -> Matrix:
+        """Gradients of the class's logit; every image must be among those ``differentiated``."""
+        return self._gather(layer, klass, images)
 
-    ids: list[str]
-    labels: list[str | None]
-    sets: list[str | None]
-    activations: dict[str, Matrix]
-    gradients: dict[tuple[str, str], tuple[Rows, Matrix]]  # (layer, class)
+    def _gather(self, layer: str, klass: str | None, images: Sequence[int]) -> Matrix:
+        width = self.layers[layer]
+        with tempfile.TemporaryDirectory(prefix="xaudit-recording-", ignore_cleanup_errors=True) as folder:
+            return place(self._blocks(layer, klass), images, width, Path(folder) / "rows.npy")
+
+    def _blocks(self, layer: str, klass: str | None) -> Iterator[tuple[Rows, Matrix]]:
+        for start, part in self.parts:
+            if column(layer, klass) in part.names:
+                for rows, values in part.blocks(layer, klass, self.layers[layer]):
+                    yield rows + start, values
 
 
 def read_recording(folder: Path) -> Recording:
-    """Read a recording whole into memory.
+    """Read a recording through once: its images, and whether every number is sound.
 
     Raises
     ------
@@ -63,49 +73,63 @@ def read_recording(folder: Path) -> Recording:
     """
     layers, outputs, manifest = _read_manifest(folder)
     digest = hashlib.sha256((folder / MANIFEST).read_bytes())
-    parts: list[Part] = []
+    ids: list[str] = []
+    labels: list[str | None] = []
+    sets: list[str | None] = []
+    digests: list[str] = []
+    rows: dict[tuple[str, str], list[Rows]] = {}
+    parts: list[tuple[int, Part]] = []
     for name in manifest["parts"]:  # type: ignore[attr-defined]
         if not isinstance(name, str) or not PART.fullmatch(name):
             raise ConceptError(f"{folder / MANIFEST} names a part {name!r}; expected a file name beside it.")
         path = folder / name
         try:
-            digest.update(path.read_bytes())
+            with path.open("rb") as file:
+                while piece := file.read(2**20):
+                    digest.update(piece)
         except OSError as error:
             raise ConceptError(
                 f"Recording part {path} cannot be read: {error.strerror}; copy the whole recording."
             ) from error
-        read = _read_safetensors if path.suffix == ".safetensors" else _read_parquet
+        part, start = open_part(path), len(ids)
         try:
-            part = read(path, layers, outputs)
+            texts = part.texts()
+            _check_texts(path, *texts)
+            digests += _read_activations(part, layers, len(texts[0]))
+            for key, found in _read_gradients(part, layers, outputs, len(texts[0])).items():
+                rows.setdefault(key, []).append(found + start)
         except ConceptError:
             raise
         except Exception as error:  # a damaged file fails in many ways
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise ConceptError(f"Recording part {path} does not follow the layout: {reason}") from error
-        _check_part(part, path, layers)
-        parts.append(part)
-    ids = tuple(key for part in parts for key in part.ids)
-    sets = tuple(name for part in parts for name in part.sets)
+        ids += texts[0]
+        labels += texts[1]
+        sets += texts[2]
+        parts.append((start, part))
     if not ids:
         raise ConceptError(f"Recording {folder} holds no image.")
     seen: set[tuple[str | None, str]] = set()
-    for key in zip(sets, ids, strict=True):
-        if key in seen:
-            where = "the log's images" if key[0] is None else f"set {key[0]!r}"
-            raise ConceptError(f"Recording {folder} holds image {key[1]!r} twice in {where}; record it once.")
-        seen.add(key)
+    for image in zip(sets, ids, strict=True):
+        if image in seen:
+            where = "the log's images" if image[0] is None else f"set {image[0]!r}"
+            raise ConceptError(
+                f"Recording {folder} holds image {image[1]!r} twice in {where}; record it once."
+            )
+        seen.add(image)
     weights = manifest["weights_sha256"]
     return Recording(
-        ids=ids,
-        labels=tuple(label for part in parts for label in part.labels),
-        sets=sets,
+        ids=tuple(ids),
+        labels=tuple(labels),
+        sets=tuple(sets),
+        digests=tuple(digests),
         layers=layers,
         outputs=outputs,
         pooling=str(manifest["pooling"]),
-        activations={layer: np.concatenate([part.activations[layer] for part in parts]) for layer in layers},
-        gradients=_join_gradients(parts, layers, outputs),
+        differentiated={key: np.concatenate(found) for key, found in rows.items()},
         weights_sha256=None if weights is None else str(weights),
         sha256=digest.hexdigest(),
+        parts=tuple(parts),
     )
 
 
@@ -143,101 +167,64 @@ def _read_manifest(folder: Path) -> tuple[dict[str, int], tuple[str, ...], dict[
     return layers, tuple(outputs), manifest
 
 
-def _read_safetensors(path: Path, layers: Mapping[str, int], outputs: tuple[str, ...]) -> Part:
-    from safetensors import safe_open
-
-    with safe_open(path, framework="numpy") as opened:
-        names = set(opened.keys())
-        texts = opened.metadata() or {}
-        activations = {layer: opened.get_tensor(f"activations/{layer}") for layer in layers}
-        gradients = {
-            (layer, name): (opened.get_tensor(f"rows/{name}"), opened.get_tensor(f"gradients/{layer}/{name}"))
-            for layer in layers
-            for name in outputs
-            if f"gradients/{layer}/{name}" in names
-        }
-    images = json.loads(texts["images"])
-    ids, labels, sets = (images[key] for key in ("ids", "labels", "sets"))
-    return Part(ids, labels, sets, activations, gradients)
-
-
-def _read_parquet(path: Path, layers: Mapping[str, int], outputs: tuple[str, ...]) -> Part:
-    import pyarrow.parquet as pq
-
-    # Read as a file, so that a folder's name is never taken for a partition.
-    table = pq.ParquetFile(path).read()
-
-    def matrix(column: str, width: int) -> tuple[Rows, Matrix]:
-        lists = table[column].combine_chunks()
-        rows = np.flatnonzero(lists.is_valid().to_numpy(zero_copy_only=False))
-        values = lists.drop_null().flatten().to_numpy(zero_copy_only=False)
-        lengths = set(lists.drop_null().value_lengths().to_pylist())
-        if lengths - {width}:
-            raise ConceptError(f"{path}: {column} holds lists of {sorted(lengths)} values, expected {width}.")
-        return rows, values.reshape(len(rows), width)
-
-    activations = {}
-    for layer, width in layers.items():
-        rows, activations[layer] = matrix(f"activations/{layer}", width)
-        if len(rows) != table.num_rows:
-            raise ConceptError(f"{path}: activations/{layer} is null for some images.")
-    gradients = {
-        (layer, name): matrix(f"gradients/{layer}/{name}", width)
-        for layer, width in layers.items()
-        for name in outputs
-        if f"gradients/{layer}/{name}" in table.column_names
-    }
-    ids, labels, sets = (table[key].to_pylist() for key in ("id", "label", "set"))
-    return Part(ids, labels, sets, activations, gradients)
-
-
-def _check_part(part: Part, path: Path, layers: Mapping[str, int]) -> None:
-    count = len(part.ids)
-    texts_fit = (
-        len(part.labels) == len(part.sets) == count
-        and all(isinstance(key, str) for key in part.ids)
-        and all(isinstance(text, (str, type(None))) for text in (*part.labels, *part.sets))
+def _check_texts(path: Path, ids: list[str], labels: list[str | None], sets: list[str | None]) -> None:
+    fit = (
+        len(labels) == len(sets) == len(ids)
+        and all(isinstance(key, str) for key in ids)
+        and all(isinstance(text, (str, type(None))) for text in (*labels, *sets))
     )
-    if not texts_fit:
+    if not fit:
         raise ConceptError(
             f"{path}: ids, labels and sets must be one text an image (labels, sets may be null)."
         )
+
+
+def _read_activations(part: Part, layers: Mapping[str, int], count: int) -> list[str]:
+    """Read a part's activations through; one digest an image, over all layers in the order of their names."""
+    digests = [hashlib.sha256() for _ in range(count)]
+    for layer in sorted(layers):
+        seen = 0
+        for rows, values in part.blocks(layer, None, layers[layer]):
+            _check_finite(values, part, layer, None)
+            seen += len(rows)
+            for row, of_image in zip(rows.tolist(), values, strict=True):
+                if row < count:
+                    digests[row].update(of_image.tobytes())
+        if seen != count:
+            raise ConceptError(
+                f"{part.path}: {column(layer, None)} is float32 {[seen, layers[layer]]}, "
+                f"expected float32 {[count, layers[layer]]} (images, values)."
+            )
+    return [digest.hexdigest() for digest in digests]
+
+
+def _read_gradients(
+    part: Part, layers: Mapping[str, int], outputs: tuple[str, ...], count: int
+) -> dict[tuple[str, str], Rows]:
+    """Read a part's gradients through: (layer, class) -> the part's rows that have them."""
+    found: dict[tuple[str, str], Rows] = {}
     for layer, width in layers.items():
-        _check_matrix(part.activations[layer], (count, width), f"{path}: activations/{layer}")
-    for (layer, name), (rows, values) in part.gradients.items():
-        _check_matrix(values, (len(rows), layers[layer]), f"{path}: gradients/{layer}/{name}")
-        if (
-            rows.dtype != np.int64
-            or len(set(rows.tolist())) != len(rows)
-            or not set(rows.tolist()) <= set(range(count))
-        ):
-            raise ConceptError(f"{path}: rows/{name} must be distinct row numbers below {count}.")
+        for klass in outputs:
+            if column(layer, klass) not in part.names:
+                continue
+            rows: list[Rows] = [np.zeros(0, dtype=np.int64)]
+            for block, values in part.blocks(layer, klass, width):
+                _check_finite(values, part, layer, klass)
+                rows.append(block)
+            joined = np.concatenate(rows)
+            sound = (
+                joined.dtype == np.int64
+                and np.array_equal(np.unique(joined), np.sort(joined))
+                and ((joined >= 0) & (joined < count)).all()
+            )
+            if not sound:
+                raise ConceptError(f"{part.path}: rows/{klass} must be distinct row numbers below {count}.")
+            found[layer, klass] = joined
+    return found
 
 
-def _check_matrix(values: Matrix, shape: tuple[int, int], where: str) -> None:
-    if values.dtype != np.float32 or values.shape != shape:
-        raise ConceptError(
-            f"{where} is {values.dtype} {list(values.shape)}, "
-            f"expected float32 {list(shape)} (images, values)."
-        )
+def _check_finite(values: Matrix, part: Part, layer: str, klass: str | None) -> None:
     if not np.isfinite(values).all():
-        raise ConceptError(f"{where} holds a number that is not finite; record again in float32.")
-
-
-def _join_gradients(
-    parts: list[Part], layers: Mapping[str, int], outputs: tuple[str, ...]
-) -> dict[str, dict[str, tuple[Rows, Matrix]]]:
-    """Gradients of all parts, with rows counted over the whole recording."""
-    starts = np.cumsum([0, *(len(part.ids) for part in parts)])
-    joined: dict[str, dict[str, tuple[Rows, Matrix]]] = {layer: {} for layer in layers}
-    for layer in layers:
-        for name in outputs:
-            found = [
-                (start + part.gradients[layer, name][0], part.gradients[layer, name][1])
-                for start, part in zip(starts, parts, strict=False)
-                if (layer, name) in part.gradients
-            ]
-            if found:
-                rows = np.concatenate([rows for rows, _ in found])
-                joined[layer][name] = (rows, np.concatenate([values for _, values in found]))
-    return joined
+        raise ConceptError(
+            f"{part.path}: {column(layer, klass)} holds a number that is not finite; record again in float32."
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -65,12 +66,66 @@ def test_a_recording_is_what_a_plain_pass_gives(tmp_path: Path, kind: str, pooli
     plain = tap(model, ["0", "2"], images, [0, 2], pooling)  # type: ignore[arg-type]
     for layer in ("0", "2"):
         assert read.layers[layer] == plain.activations[layer].shape[1]
-        np.testing.assert_allclose(read.activations[layer], plain.activations[layer], rtol=1e-5, atol=1e-6)
-        assert set(read.gradients[layer]) == {"yes", "no"}
+        whole = read.activations(layer, range(14))
+        np.testing.assert_allclose(whole, plain.activations[layer], rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(read.activations(layer, [9, 0, 9, 13]), whole[[9, 0, 9, 13]])
+        assert {name for at, name in read.differentiated if at == layer} == {"yes", "no"}
         for name, rows, column in (("yes", [0, 2, 4, 5], 1), ("no", [1, 4, 5], 0)):
-            found_rows, values = read.gradients[layer][name]
-            assert found_rows.tolist() == rows
+            assert read.differentiated[layer, name].tolist() == rows
+            values = read.gradients(layer, name, rows)
             np.testing.assert_allclose(values, plain.gradients[layer][column][rows], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "parquet"])
+def test_a_few_rows_at_a_time_give_the_same(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blocks of two rows, results in files: nothing may depend on what fits into memory."""
+    record(tmp_path / "r", format=kind)
+    whole = read_recording(tmp_path / "r")
+    asked = [13, 2, 6, 2, 0]
+    expected = {layer: whole.activations(layer, asked) for layer in whole.layers}
+    slopes = whole.gradients("0", "yes", [5, 0, 4])
+    monkeypatch.setattr("concepts.recording_parts.BLOCK", 2 * 4 * 48)
+    monkeypatch.setattr("concepts.mapped.IN_MEMORY", 0)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    again = read_recording(tmp_path / "r")
+    assert (again.digests, again.sha256) == (whole.digests, whole.sha256)
+    for layer, values in expected.items():
+        found = again.activations(layer, asked)
+        assert isinstance(found, np.memmap)
+        np.testing.assert_array_equal(found, values)
+    np.testing.assert_array_equal(again.gradients("0", "yes", [5, 0, 4]), slopes)
+    assert list((tmp_path / "temporary").iterdir()) == []
+    with pytest.raises(ValueError, match=r"rows \[1\] did not come"):
+        again.gradients("0", "yes", [0, 1])
+
+
+def test_digests_tell_images_apart_by_what_they_did(tmp_path: Path) -> None:
+    record(tmp_path / "r")
+    read = read_recording(tmp_path / "r")
+    layers = sorted(read.layers)
+    for row, digest in enumerate(read.digests):
+        values = b"".join(read.activations(layer, [row]).tobytes() for layer in layers)
+        assert digest == hashlib.sha256(values).hexdigest()
+    assert len(set(read.digests)) == 14
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "parquet"])
+def test_layers_inside_modules(tmp_path: Path, kind: str) -> None:
+    """Their names have dots, which Parquet readers take for nested columns."""
+    model = nn.Sequential(network(), nn.Identity())
+    with ActivationRecorder(
+        model, tmp_path / "r", layers=["0.0", "0.2"], outputs=OUTPUTS, classes=["yes"], format=kind
+    ) as recorder:
+        recorder.record(batch(3, 0), ["a", "b", "c"])
+    read = read_recording(tmp_path / "r")
+    plain = tap(model.eval().requires_grad_(False), ["0.0", "0.2"], batch(3, 0), [2])
+    for layer in ("0.0", "0.2"):
+        np.testing.assert_allclose(
+            read.activations(layer, range(3)), plain.activations[layer], rtol=1e-5, atol=1e-6
+        )
 
 
 def test_the_model_is_given_back_as_found(tmp_path: Path) -> None:
@@ -204,6 +259,15 @@ DAMAGED: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "type": (edit_part(put("activations/0", lambda a: a.astype(np.float64))), "is float64"),
     "nan": (edit_part(put("activations/0", lambda a: a * np.nan)), "not finite"),
+    "few rows": (
+        edit_part(put("activations/2", lambda a: a[:3])),
+        r"float32 \[3, 48\], expected float32 \[4, 48\]",
+    ),
+    "gradient width": (
+        edit_part(put("gradients/2/yes", lambda g: g[:, :7])),
+        r"gradients/2/yes is float32 \[2, 7\]",
+    ),
+    "a row twice": (edit_part(put("rows/yes", lambda r: r * 0)), "must be distinct row numbers"),
     "rows": (edit_part(put("rows/yes", lambda r: r + 9)), "rows/yes must be distinct row numbers below 4"),
     "ids": (edit_part(lambda _t: None, ids=[1, 2, 3, 4]), "one text an image"),
     "few labels": (edit_part(lambda _t: None, labels=[]), "one text an image"),
@@ -235,4 +299,7 @@ def test_damaged_parquet(tmp_path: Path) -> None:
         read_recording(tmp_path / "r")
     rewrite([[0.0] * 48, [0.0] * 3, [0.0] * 48, [0.0] * 48])
     with pytest.raises(ConceptError, match=r"lists of \[3, 48\] values, expected 48"):
+        read_recording(tmp_path / "r")
+    pq.write_table(table.set_column(place, "activations/0", pa.array([["a"]] * 4)), path)
+    with pytest.raises(ConceptError, match=r"activations/0 is list<.*string>, expected list of float32"):
         read_recording(tmp_path / "r")
