@@ -109,7 +109,7 @@ def run_test(layer: Layer, place: int, name: str, *, solver: Solver, seed: int) 
         cav=cav,
         learnt=reason is None,
         undefined=reason,
-        effect=Measure(float(effects[0]), 0.0, effects[1:]) if reason is None else None,
+        effect=Measure(float(effects[0]), 0.0, effects[1:]),
         set_size=SET,
     )
     p, sign_p = (float(p_values(one[:1], one[None, 1:])[0]) for one in (effects, counts))

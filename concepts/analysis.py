@@ -7,7 +7,7 @@ and verdicts come after all layers are known, in `concepts.verdicts`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,7 +71,8 @@ class Measure:
 class Finding:
     """What one layer says of one concept and class, in one slice (empty: all its images).
 
-    ``undefined``: why there is no figure; then the other fields hold nothing.
+    ``undefined``: why there is no figure; then the other fields hold nothing. Only where a gate is the reason
+    (not ``learnt``) do ``effect`` and ``difference`` hold what counts in the family and is not reported.
     """
 
     concept: str
@@ -202,11 +203,11 @@ def _analyse_class(
                 minimum=minimum_images,
             )
             absent[key] = without_figures(key, count, why)
-        elif reason is not None:
-            absent[key] = without_figures(key, count, reason)
         elif zero[mask].all():
             absent[key] = without_figures(
-                key, count, say("concepts.zero_gradients", "every logit gradient at this layer is zero")
+                key,
+                count,
+                reason or say("concepts.zero_gradients", "every logit gradient at this layer is zero"),
             )
         else:
             usable[key] = mask
@@ -216,6 +217,19 @@ def _analyse_class(
     size = len(columns)
     # Effects of every image: under the concept and the pseudo-concepts, and under the resampled sets.
     effects = products @ effect_weights(tested, size).T
+
+    def comparable(key: SliceKey, mask: NDArray[np.bool_]) -> bool:
+        return bool(key) and int((~mask).sum()) >= minimum_images
+
+    if reason is not None:
+        for key, mask in usable.items():
+            absent[key] = replace(
+                without_figures(key, int(mask.sum()), reason),
+                effect=_untold(effects[mask].mean(0)),
+                difference=_untold(_gap(effects, mask)) if comparable(key, mask) else None,
+            )
+        return [absent[key] for key in masks]
+
     redrawn = products @ effect_weights(resampled, size).T
     first = tested.vectors_a_set
     signs = derivatives(products, tested.rows[:first], tested.alpha[:first], tested.length[:first])
@@ -227,13 +241,13 @@ def _analyse_class(
         return _measure(effects[mask].mean(0), _resampled_mean(draws, redrawn, mask))
 
     def difference(mask: NDArray[np.bool_]) -> tuple[float, Measure]:
-        rest = effects[~mask].mean(0)
+        rest = effects[~mask, 0].mean()
         moved = _resampled_mean(draws, redrawn, mask) - _resampled_mean(draws, redrawn, ~mask)
-        return float(rest[0]), _measure(_unrounded(effects[mask].mean(0) - rest, effects), moved)
+        return float(rest), _measure(_gap(effects, mask), moved)
 
     found: dict[SliceKey, Finding] = {}
     for key, mask in usable.items():
-        rest, gap = difference(mask) if key and (~mask).sum() >= minimum_images else (None, None)
+        rest, gap = difference(mask) if comparable(key, mask) else (None, None)
         found[key] = Finding(
             concept=planned.name,
             klass=one.name,
@@ -265,12 +279,19 @@ def _measure(values: Floats, resampled: Floats) -> Measure:
     return Measure(float(values[0]), float(usable.std(ddof=1)), values[1:])
 
 
-def _unrounded(gap: Floats, effects: Floats) -> Floats:
-    """Differences that single precision cannot tell from 0 as exactly 0.
+def _untold(values: Floats) -> Measure:
+    """A figure that counts in its family and is not reported: nobody reads its error."""
+    return Measure(float(values[0]), 0.0, values[1:])
 
-    After the last nonlinearity every image has the same gradient; what is left of the difference between
-    slices is then rounding, and would be tested as if it were a figure.
+
+def _gap(effects: Floats, mask: NDArray[np.bool_]) -> Floats:
+    """Mean effects in the slice minus those outside it, of the concept and the pseudo-concepts.
+
+    Differences that single precision cannot tell from 0 are exactly 0: after the last nonlinearity every
+    image has the same gradient; what is left of the difference between slices is then rounding, and would
+    be tested as if it were a figure.
     """
+    gap = effects[mask].mean(0) - effects[~mask].mean(0)
     return np.where(np.abs(gap) <= 1e-6 * np.abs(effects).max(axis=0), 0.0, gap)
 
 

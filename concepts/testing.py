@@ -1,8 +1,9 @@
 """The calibrated test: is a concept's effect more extreme than the pseudo-concepts'?
 
-The unit is the set. What is compared is |T - median of the pseudo-concepts' T|, T the mean effect in
-logits; corrected over the family concept x class x layer by max-T on the joint draws. Nothing is known here
-of vectors or images.
+The unit is the set. What is compared is |T - median T|, T the mean effect in logits of the concept or of a
+pseudo-concept; corrected over the family concept x class x layer by max-T on the joint draws. Median and
+scale are taken over the concept and the pseudo-concepts together: where the joint draws are exchangeable the
+p-values, adjusted ones too, are then exact. Nothing is known here of vectors or images.
 
 References
 ----------
@@ -49,7 +50,10 @@ def check_can_reject(pseudo_concepts: int, *, confidence: float) -> None:
 
 
 def distances(effects: Floats, nulls: Floats) -> tuple[Floats, Floats]:
-    """Standardised distances from the pseudo-concepts' median, of the concepts and of the pseudo-concepts.
+    """Standardised distances from the median, of the concepts and of the pseudo-concepts.
+
+    Median and standard deviation are those of the concept and its pseudo-concepts together, so that the
+    concept's distance is computed as each pseudo-concept's is.
 
     Parameters
     ----------
@@ -60,17 +64,14 @@ def distances(effects: Floats, nulls: Floats) -> tuple[Floats, Floats]:
     -------
     observed : float64 array, shape (hypotheses,)
     pseudo : float64 array, shape (hypotheses, R)
-        Both over the pseudo-concepts' standard deviation. Where that is 0 the distance is 0 if the effect
-        lies on the median, else infinite.
+        0 where all R + 1 effects are equal but for rounding.
     """
-    centre = np.median(nulls, axis=1)
-    scale = nulls.std(axis=1, ddof=1)
-    observed, pseudo = np.abs(effects - centre), np.abs(nulls - centre[:, None])
-    flat = scale <= 1e-12 * np.maximum(np.abs(nulls).max(axis=1), np.abs(effects))
-    divisor = np.where(flat, 1.0, scale)
-    observed = np.where(flat, np.where(observed > 1e-9 * np.abs(effects), np.inf, 0.0), observed / divisor)
-    pseudo = np.where(flat[:, None], 0.0, pseudo / divisor[:, None])
-    return observed, pseudo
+    every = np.concatenate([effects[:, None], nulls], axis=1)
+    centre = np.median(every, axis=1, keepdims=True)
+    scale = every.std(axis=1, ddof=1, keepdims=True)
+    flat = scale <= 1e-9 * np.abs(every).max(axis=1, keepdims=True)
+    away = np.where(flat, 0.0, np.abs(every - centre) / np.where(flat, 1.0, scale))
+    return away[:, 0], away[:, 1:]
 
 
 def p_values(effects: Floats, nulls: Floats) -> Floats:

@@ -1,12 +1,14 @@
 """From findings of all layers to results: p-values, their adjustment over the family, intervals, verdicts.
 
 Three families, each adjusted by max-T: concept x class x layer; the same per slice; and the differences
-slice minus rest.
+slice minus rest. A family holds all that was tested, also what a gate then holds back: the gates favour sets
+whose effect is large by chance, and of a family chosen by them too many would be rejected.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -25,7 +27,7 @@ P = dict[int, tuple[float, float]]
 
 
 def conclude(findings: Sequence[Finding], *, confidence: float) -> tuple[ConceptResult, ...]:
-    """Results in the order of the findings."""
+    """Results in the order of the findings; those not learnt have neither effect nor p-value."""
     whole = {i: f.effect for i, f in enumerate(findings) if f.effect is not None and not f.slice}
     sliced = {i: f.effect for i, f in enumerate(findings) if f.effect is not None and f.slice}
     gaps = {i: f.difference for i, f in enumerate(findings) if f.difference is not None}
@@ -34,6 +36,8 @@ def conclude(findings: Sequence[Finding], *, confidence: float) -> tuple[Concept
     tested: P = {**main, **by_slice}
     return tuple(
         _result(finding, tested.get(i), by_gap.get(i), corrected.get(i), confidence=confidence)
+        if finding.learnt
+        else _result(replace(finding, effect=None, difference=None), None, None, None, confidence=confidence)
         for i, finding in enumerate(findings)
     )
 

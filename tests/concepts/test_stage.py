@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from concepts.analysis import Finding
 from concepts.errors import ConceptError
 from concepts.recorder import ActivationRecorder
 from concepts.records import ConceptResult, ConceptSpec, ConceptStage, LogImages
 from concepts.stage import consistency_notes, entanglement_notes, run_concepts
+from concepts.verdicts import conclude
 from tests.concepts.conftest import FORM, World
 
 
@@ -63,6 +66,27 @@ def test_a_concept_that_is_not_learnt_has_a_reason_and_no_figure(stage: ConceptS
         assert r.undefined.startswith("not learnt here: ")
         assert (r.score, r.effect, r.p_value, r.p_adjusted, r.difference) == (None,) * 5
         assert r.cav.auc is not None
+
+
+def test_a_concept_that_is_not_learnt_counts_in_its_families(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Finding] = []
+
+    def conclude_and_keep(findings: Sequence[Finding], *, confidence: float) -> tuple[ConceptResult, ...]:
+        seen.extend(findings)
+        return conclude(findings, confidence=confidence)
+
+    monkeypatch.setattr("concepts.stage.conclude", conclude_and_keep)
+    run_concepts(world.spec(world.folder("null"), slices=((("site", "north"),),)))
+    missed = [one for one in seen if not one.learnt]
+    assert missed
+    for one in missed:
+        assert one.undefined is not None
+        assert one.effect is not None
+        assert one.effect.null.shape == (99,)
+        assert (one.difference is not None) == bool(one.slice)
+        assert one.score is None
 
 
 def test_results_stand_in_the_order_of_the_specification(stage: ConceptStage) -> None:

@@ -11,7 +11,7 @@ import torch
 from captum.attr import LayerGradientXActivation
 from captum.concept import TCAV, Classifier, Concept
 
-from concepts.analysis import _resampled_mean, _unrounded
+from concepts.analysis import _gap, _resampled_mean
 from concepts.gates import auc_interval, cosine_matrix, judge, measure_quality
 from concepts.gram import grams
 from concepts.sets import Design, draw_sets
@@ -255,7 +255,7 @@ def _cosines(vectors: np.ndarray) -> np.ndarray:
 
 def test_a_difference_within_single_precision_is_zero() -> None:
     effects = np.array([[1.0, 2.0], [1.0 + 1e-9, 2.5]])
-    np.testing.assert_array_equal(_unrounded(np.array([1e-9, 0.5]), effects), [0.0, 0.5])
+    np.testing.assert_array_equal(_gap(effects, np.array([False, True])), [0.0, 0.5])
 
 
 def test_resampled_means_weigh_images_and_skip_empty_draws() -> None:

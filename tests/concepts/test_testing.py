@@ -20,9 +20,10 @@ from concepts.testing import (
 )
 
 
-def test_the_p_value_counts_pseudo_concepts_as_far_from_their_median() -> None:
-    null = np.array([[-3.0, -1.0, 0.0, 1.0, 4.0]])  # median 0
-    for effect, as_far in ((0.0, 5), (1.0, 4), (-1.5, 2), (3.5, 1), (-4.0, 1), (4.1, 0)):
+def test_the_p_value_counts_pseudo_concepts_as_far_from_the_median_of_all() -> None:
+    null = np.array([[-3.0, -1.0, 0.0, 1.0, 4.0]])
+    # Medians with the effect: 0, 0.5, -0.5, 0.5, -0.5, 0.5.
+    for effect, as_far in ((0.0, 5), (1.0, 5), (-1.5, 3), (3.5, 2), (-4.0, 1), (4.1, 0)):
         assert p_values(np.array([effect]), null)[0] == pytest.approx((1 + as_far) / 6)
 
 
@@ -51,8 +52,9 @@ def test_max_t_retyped_from_westfall_and_young() -> None:
     effects, nulls = 2 * rng.standard_normal(5), rng.standard_normal((5, 39)) * np.arange(1, 6)[:, None]
     expected = []
     for i in range(5):
-        centred = [(nulls[j] - np.median(nulls[j])) / np.std(nulls[j], ddof=1) for j in range(5)]
-        mine = abs(effects[i] - np.median(nulls[i])) / np.std(nulls[i], ddof=1)
+        every = [np.append(nulls[j], effects[j]) for j in range(5)]
+        centred = [(every[j] - np.median(every[j])) / np.std(every[j], ddof=1) for j in range(5)]
+        mine = abs(centred[i][39])
         count = sum(max(abs(centred[j][r]) for j in range(5)) >= mine for r in range(39))
         expected.append((1 + count) / 40)
     np.testing.assert_allclose(max_t(effects, nulls), expected)
@@ -79,7 +81,7 @@ def test_holm_only_where_it_could_reject() -> None:
 def test_pseudo_concepts_without_spread() -> None:
     nulls = np.zeros((2, 9))
     observed, pseudo = distances(np.array([0.0, 1.0]), nulls)
-    assert observed.tolist() == [0.0, np.inf]
+    assert observed.tolist() == [0.0, pytest.approx(np.sqrt(10))]  # (1 - 0) / sd(1, nine zeros)
     assert not pseudo.any()
     assert p_values(np.array([0.0, 1.0]), nulls).tolist() == [1.0, 0.1]
 
@@ -96,6 +98,37 @@ def test_a_configuration_that_cannot_reject_is_refused(confidence: float, least:
         ConceptError, match=f"cannot reject at confidence {confidence:g}: .* at least {least} "
     ):
         check_can_reject(least - 1, confidence=confidence)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    hypotheses=st.integers(1, 6),
+    draws=st.integers(4, 40),
+    shape=st.sampled_from(["normal", "cauchy", "ties", "skewed"]),
+)
+def test_the_joint_test_is_exact(seed: int, hypotheses: int, draws: int, shape: str) -> None:
+    """Each of the R + 1 joint draws in turn plays the concept: at most k of them have p <= k / (R + 1).
+
+    This is exactness under exchangeability, with no Monte Carlo error: for every level, for each hypothesis
+    alone, and by max-T for the family.
+    """
+    rng = np.random.default_rng(seed)
+    common = rng.standard_normal((1, draws))
+    every = {
+        "normal": lambda: common + rng.standard_normal((hypotheses, draws)),
+        "cauchy": lambda: common + rng.standard_cauchy((hypotheses, draws)),
+        "ties": lambda: rng.integers(-2, 3, size=(hypotheses, draws)).astype(float),
+        "skewed": lambda: np.exp(2 * common + rng.standard_normal((hypotheses, draws))),
+    }[shape]()
+    plain, smallest = np.empty((draws, hypotheses)), np.empty(draws)
+    for concept in range(draws):
+        others = np.delete(every, concept, axis=1)
+        plain[concept] = p_values(every[:, concept], others)
+        smallest[concept] = max_t(every[:, concept], others).min()
+    for k in range(1, draws + 1):
+        assert (smallest <= k / draws + 1e-12).sum() <= k
+        assert ((plain <= k / draws + 1e-12).sum(axis=0) <= k).all()
 
 
 def test_family_wise_error_under_the_null() -> None:
