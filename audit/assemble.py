@@ -13,6 +13,7 @@ from audit.curves import score_curves
 from audit.label_accuracy import label_noise
 from audit.limitations import limitations
 from audit.lock import ReadLock
+from audit.order import in_order, place
 from audit.policy import Judged, Results, verdict_of
 from audit.robustness import at_prevalence, breaking_points, changes, impacts, missing_bounds, worst_gaps
 from audit.since import Previous, since
@@ -22,6 +23,7 @@ from audit.wording import minimum_sentence, policy_sentences, rule_sentence, ver
 from concepts.records import ConceptResult, ConceptStage
 from reports import evidence as documents
 from slices.analysis import Analysis
+from slices.counting import MISSING_BASELINE
 from slices.counts import CountedLog
 from slices.records import Disparity, Estimate, Limits, Simultaneous, SliceRecord
 from slices.roles import LogSpec
@@ -128,11 +130,17 @@ def _of_this_release(parts: Parts) -> documents.Evidence:
 
 def _data(parts: Parts) -> documents.Data:
     log, counted = parts.loaded.config.log, parts.counted
+    names = {attribute.name: attribute.names for attribute in parts.loaded.config.attributes}
     return documents.Data(
         rows=counted.rows,
         rows_used=counted.rows_used,
         excluded=[
-            documents.Exclusion(reason=item.reason, slice=item.slice.as_dict(), rows=item.rows)
+            documents.Exclusion(
+                reason=item.reason,
+                slice=item.slice.as_dict(),
+                rows=item.rows,
+                of="comparison" if item.reason == MISSING_BASELINE else "figures",
+            )
             for item in counted.exclusions
         ],
         clusters=counted.clusters,
@@ -141,13 +149,21 @@ def _data(parts: Parts) -> documents.Data:
                 name=summary.attribute.name,
                 kind=summary.attribute.kind,
                 missing=summary.missing,
-                values=[documents.AttributeValue(value=value, n=n) for value, n in summary.values],
+                values=[
+                    documents.AttributeValue(value=value, n=n)
+                    for value, n in in_order(summary, names.get(summary.attribute.name, {}))
+                ],
                 bands=None if summary.attribute.bands is None else list(summary.attribute.bands),
+                names=names.get(summary.attribute.name, {}),
             )
             for summary in counted.attributes
         ],
         task=counted.space.task,
-        classes=[name for name in counted.space.classes if name is not None],
+        classes=sorted(
+            (name for name in counted.space.classes if name is not None),
+            key=lambda name: place(name, parts.loaded.config.classes.names),
+        ),
+        class_names=parts.loaded.config.classes.names,
         positive=counted.positive,
         threshold=log.threshold,
         tie=log.tie,

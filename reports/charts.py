@@ -52,6 +52,7 @@ class AttributeChart:
     labels: tuple[tuple[str, str], ...]
     panels: tuple[Panel, ...]
     note: str
+    rows_head: str
     metrics: tuple[str, ...]
     rows: tuple[TableRow, ...]
     gap_metrics: tuple[str, ...]
@@ -62,11 +63,8 @@ class AttributeChart:
 
 def one_way(p: Phrases, attribute: AttributeData) -> list[SliceRecord]:
     """The attribute's slices in the order of its values, the missing one last; classes side by side."""
-    order = {value.value: i for i, value in enumerate(attribute.values)}
     found = [r for r in p.evidence.results.slices if set(r.slice) == {attribute.name}]
-    return sorted(
-        found, key=lambda r: (r.slice[attribute.name] is None, order.get(r.slice[attribute.name], 0))
-    )
+    return sorted(found, key=lambda r: p.order(r.slice, r.klass))
 
 
 def attribute_metrics(p: Phrases, records: Sequence[SliceRecord]) -> list[str]:
@@ -116,6 +114,7 @@ def attribute_chart(p: Phrases, attribute: AttributeData) -> AttributeChart | No
         labels=labels,
         panels=panels,
         note=note,
+        rows_head=p.counted,
         metrics=tuple(p.metric(m) for m in metrics),
         rows=tuple(
             TableRow(
@@ -182,10 +181,10 @@ def gap_walls(p: Phrases, record: SliceRecord, metric: str, against: str) -> tup
 
 def row_label(p: Phrases, record: SliceRecord, attribute: str) -> str:
     """The value alone; with its class where there are several."""
-    value = p.value(record.slice[attribute])
+    value = p.value(attribute, record.slice[attribute])
     if record.klass is None:
         return value
-    return p.t("group.joiner").join([value, p.t("group.class", name=visible(record.klass))])
+    return p.t("group.joiner").join([value, p.t("group.class", name=p.klass(record.klass))])
 
 
 def point_of(p: Phrases, record: SliceRecord, metric: str) -> Point:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from reports.canvas import Axis, Point, axis_for
 from reports.evidence import ConceptRecord, Finding
 from reports.figures import HeatCell, side_note
-from reports.grids import HeatChart, parts, place
+from reports.grids import HeatChart, parts
 from reports.phrases import Phrases, barriers_of, slice_key, visible
 
 
@@ -95,7 +95,7 @@ def concepts(p: Phrases) -> Concepts | None:
                 title=t(
                     "concepts.title",
                     concept=visible(record.concept),
-                    klass=visible(record.klass),
+                    klass=p.klass(record.klass),
                     layer=layer,
                     effect=effect,
                     pseudo=p.count(pseudo),
@@ -109,7 +109,7 @@ def concepts(p: Phrases) -> Concepts | None:
                     if finding
                     else t("group.joiner").join(
                         [
-                            t("group.concept", concept=visible(record.concept), klass=visible(record.klass)),
+                            t("group.concept", concept=visible(record.concept), klass=p.klass(record.klass)),
                             layer,
                         ]
                     ),
@@ -173,15 +173,15 @@ def concept_grids(p: Phrases) -> tuple[HeatChart, ...]:
     for names in dict.fromkeys(tuple(sorted(r.slice)) for r in found):
         mine = sorted(
             (r for r in found if tuple(sorted(r.slice)) == names),
-            key=lambda r: [place(p, name, value) for name, value in sorted(r.slice.items())],
+            key=lambda r: p.order(r.slice, r.klass),
         )
         key = "concepts.slices_class" if len(classes) > 1 else "concepts.slices_row"
 
         def label(r: ConceptRecord, key: str = key) -> str:
-            return t(key, concept=visible(r.concept), klass=visible(r.klass), layer=visible(r.layer))
+            return t(key, concept=visible(r.concept), klass=p.klass(r.klass), layer=visible(r.layer))
 
         def across(r: ConceptRecord, names: tuple[str, ...] = names) -> str:
-            return t("group.joiner").join(p.value(r.slice[name]) for name in names)
+            return t("group.joiner").join(p.value(name, r.slice[name]) for name in names)
 
         rows = sorted(dict.fromkeys(map(label, mine)))
         columns = list(dict.fromkeys(map(across, mine)))
@@ -234,7 +234,7 @@ def joined(p: Phrases) -> tuple[str, ...]:
                         group=p.finding_group(finding),
                         rule=p.rule_heading(finding),
                         concept=visible(record.concept),
-                        klass=visible(record.klass),
+                        klass=p.klass(record.klass),
                         layer=p.t("group.layer", layer=visible(record.layer)),
                         difference=p.number(d.value, "number", (0.0,)),
                         interval=p.interval(d.low, d.high, "number"),
@@ -267,7 +267,7 @@ def concept_row(p: Phrases, record: ConceptRecord) -> ConceptRow:
     auc = none if cav.auc is None else p.number(cav.auc, "number")
     return ConceptRow(
         concept=visible(record.concept),
-        klass=visible(record.klass),
+        klass=p.klass(record.klass),
         layer=visible(record.layer),
         group=p.group(record.slice) if record.slice else "",
         effect=none if e.value is None else p.number(e.value, "number", walls),

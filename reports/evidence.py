@@ -68,9 +68,12 @@ class Run(Part):
 
 
 class Exclusion(Part):
+    """Rows left out; ``of`` comparison: only of that with the baseline, the figures count them."""
+
     reason: str
     slice: SliceValues
     rows: int
+    of: Literal["figures", "comparison"] = "figures"
 
 
 class AttributeValue(Part):
@@ -79,11 +82,14 @@ class AttributeValue(Part):
 
 
 class AttributeData(Part):
+    """An attribute's values in the order of the reports; ``names``: what these call them."""
+
     name: str
     kind: Literal["demographic", "acquisition", "other"]
     missing: int
     values: list[AttributeValue]
     bands: list[Finite] | None = None
+    names: dict[str, str] = {}
 
 
 class Association(Part):
@@ -102,6 +108,7 @@ class Data(Part):
     attributes: list[AttributeData]
     task: Literal["binary", "multiclass", "multilabel", "detection"]
     classes: list[str] = []
+    class_names: dict[str, str] = {}
     positive: str | None = None
     threshold: Number = None
     tie: Literal[">=", ">"] | None = None

@@ -72,53 +72,36 @@ def gap_scale(p: Phrases, metric: str) -> Scale:
 
 
 def worst_gaps(p: Phrases) -> Table:
-    """Each attribute's highest value less its lowest, widest first."""
+    """Each attribute's highest value less its lowest, the surest first, and the rules that look there."""
     t = p.t
     rows = []
-    judged = {f.metric for f in p.evidence.findings if f.klass is not None}
-    found = sorted(
-        # A gap of one value to itself says nothing; accuracy by class is one class against the rest.
-        (
-            g
-            for g in p.evidence.results.worst_gaps
-            if (g.highest != g.lowest or g.value is None)
-            and (g.klass is None or g.metric != "accuracy" or g.metric in judged)
-        ),
-        key=lambda g: -(g.value or 0.0),
-    )
-    for gap in found:
-        name = t("group.joiner").join(
-            [visible(gap.attribute), *([t("group.class", name=visible(gap.klass))] if gap.klass else [])]
-        )
-        if gap.value is None:
-            rows.append(
-                (
-                    name,
-                    p.metric(gap.metric),
-                    visible(gap.undefined or ""),
-                    "",
-                    t("number.none"),
-                    t("number.none"),
-                )
-            )
-            continue
+    for gap in p.widest_gaps:
         scale = gap_scale(p, gap.metric)
+        rules = t("list.comma").join(visible(rule) for rule in p.gap_rules(gap))
         rows.append(
             (
-                name,
+                p.gap_name(gap),
                 p.metric(gap.metric),
-                p.value(gap.highest),
-                p.value(gap.lowest),
+                p.value(gap.attribute, gap.highest),
+                p.value(gap.attribute, gap.lowest),
+                rules or t("further.no_rule"),
                 p.number(gap.value, scale),
                 p.interval(gap.low, gap.high, scale),
             )
         )
+    none = t("number.none")
+    rows += [
+        (p.gap_name(gap), p.metric(gap.metric), visible(gap.undefined or ""), "", none, none, none)
+        for gap in p.evidence.results.worst_gaps
+        if gap.value is None
+    ]
     level = t("table.interval", level=p.level(p.evidence.run.confidence))
     heads = (
         t("data.attribute"),
         t("table.metric"),
         t("further.highest"),
         t("further.lowest"),
+        t("further.looked_at"),
         t("further.gap"),
         level,
     )
@@ -223,7 +206,7 @@ def stated(p: Phrases) -> str:
     return p.t("further.stated_joiner").join(
         p.t(
             "further.stated" if each.klass is None else "further.stated_class",
-            name=visible(each.klass or ""),
+            name=p.klass(each.klass),
             sensitivity=p.limit(each.sensitivity, "percent"),
             specificity=p.limit(each.specificity, "percent"),
         )
@@ -333,7 +316,7 @@ def impacts(p: Phrases) -> tuple[Table, ...]:
         names = t("list.comma").join(visible(name) for name in impact.attributes)
         rows = []
         for row in impact.rows:
-            category = t("group.joiner").join(visible(value) for value in row.category)
+            category = t("group.joiner").join(map(p.value, impact.attributes, row.category))
             ratio = t("number.none")
             if row.printed is not None:
                 ratio = shown(row.printed, scale="number", digits=2, style=t.style)
@@ -361,7 +344,7 @@ def impacts(p: Phrases) -> tuple[Table, ...]:
         )
         title = t(f"further.{impact.rate}.title", attributes=names)
         if impact.klass is not None:
-            title = t("group.joiner").join([title, t("group.class", name=visible(impact.klass))])
+            title = t("group.joiner").join([title, t("group.class", name=p.klass(impact.klass))])
         intro = t(f"further.{impact.rate}.intro", median=p.number(impact.median, "number"))
         if impact.unknown:
             intro = f"{intro} {t('further.unknown', count=impact.unknown)}"

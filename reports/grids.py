@@ -80,8 +80,8 @@ def class_charts(p: Phrases) -> tuple[tuple[HeatChart, ...], int]:
             title,
             p.t("table.class"),
             visible(attribute.name),
-            [visible(k) for k in rows],
-            [p.value(v) for v in columns],
+            [p.klass(k) for k in rows],
+            [p.value(attribute.name, v) for v in columns],
             cells,
         )
         if made is None or len(charts) + len(made) > MOST_GRIDS:
@@ -100,13 +100,6 @@ def judged_by_class(p: Phrases) -> list[str]:
     return [metric for metric in p.policy_metrics if metric in judged][:2] or ["recall", "precision"]
 
 
-def place(p: Phrases, name: str, value: str | None) -> tuple[bool, int, str]:
-    """Where a value stands among its attribute's: in the log's order, the missing one last."""
-    attribute = next((a for a in p.evidence.data.attributes if a.name == name), None)
-    values = [v.value for v in attribute.values] if attribute else []
-    return value is None, values.index(value) if value in values else len(values), value or ""
-
-
 def grid_of(
     p: Phrases, names: tuple[str, ...], klass: str | None, metric: str, records: Sequence[SliceRecord]
 ) -> list[HeatChart] | None:
@@ -114,19 +107,18 @@ def grid_of(
     *down, across = names
     found = {(tuple(r.slice[n] for n in down), r.slice[across]): r for r in records}
 
-    rows = sorted(
-        {key for key, _ in found}, key=lambda key: [place(p, n, v) for n, v in zip(down, key, strict=True)]
-    )
-    columns = sorted({value for _, value in found}, key=lambda value: place(p, across, value))
+    rows = sorted({key for key, _ in found}, key=lambda key: p.order(dict(zip(down, key, strict=True)), None))
+    columns = sorted({value for _, value in found}, key=lambda value: p.order({across: value}, None))
     if len(rows) > len(columns) and len(down) == 1 and len(columns) <= 4 and len(rows) > MOST_GRID_ROWS:
         return None
     cells = [[cell_of(p, found.get((row, column)), metric) for column in columns] for row in rows]
     down_name = p.t("group.joiner").join(visible(n) for n in down)
     title = p.t("heat.title", metric=p.metric(metric), rows=down_name, columns=visible(across))
     if klass is not None:
-        title = p.t("group.joiner").join([title, p.t("group.class", name=visible(klass))])
-    labels = [p.t("group.joiner").join(p.value(v) for v in row) for row in rows]
-    return parts(p, title, down_name, visible(across), labels, [p.value(v) for v in columns], cells)
+        title = p.t("group.joiner").join([title, p.t("group.class", name=p.klass(klass))])
+    labels = [p.t("group.joiner").join(map(p.value, down, row)) for row in rows]
+    heads = [p.value(across, value) for value in columns]
+    return parts(p, title, down_name, visible(across), labels, heads, cells)
 
 
 def parts(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reports.evidence import SliceRecord
-from reports.phrases import Phrases, visible
+from reports.phrases import Phrases
 from reports.sections import Figure, figure_of
 
 BODY = ("precision", "recall", "fpr")
@@ -26,6 +26,7 @@ class ClassRow:
     """A class, all cases together."""
 
     name: str
+    raw: str
     cases: str
     figures: tuple[Figure, ...]
 
@@ -85,7 +86,8 @@ def class_table(p: Phrases, records: Sequence[SliceRecord]) -> ClassTable:
         metrics=tuple(p.metric(metric) for metric in metrics),
         rows=tuple(
             ClassRow(
-                name=visible(record.klass or ""),
+                name=p.klass(record.klass),
+                raw=p.raw_class(record.klass),
                 cases=p.count(record.n)
                 if record.counts is None
                 else p.t(

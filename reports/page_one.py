@@ -14,7 +14,7 @@ from reports.evidence import Estimate, Finding, SliceRecord
 from reports.glyphs import printable, text_width
 from reports.palette import OUTCOMES
 from reports.phrases import UNDECIDED, Phrases, estimate_of, severity, side_of, slice_key, visible
-from reports.rounding import hashed
+from reports.rounding import Scale, hashed
 
 MOST_ROWS = 10
 
@@ -346,7 +346,7 @@ def plain_block(p: Phrases, width: float) -> tuple[Block, ...]:
         lines.append(
             Line(
                 group=shorten(group, width * GROUP, 2, BODY),
-                cases=p.count(estimate.support),
+                cases=p.count(p.cases(record, estimate)),
                 clusters=clusters_of(p, record, estimate),
                 point=Point(value, estimate.low, estimate.high, None, f"{group}: {title}"),
                 value=number,
@@ -386,7 +386,8 @@ def unshown(p: Phrases) -> list[str]:
     ]
     if e.verdict.not_tested:
         facts.append(t("unshown_fact.not_tested", count=e.verdict.not_tested))
-    facts.append(t("unshown_fact.concepts" if e.results.concepts else "unshown_fact.no_concepts"))
+    facts.append(reacts_to(p))
+    facts += unjudged(p)
     if e.policy.family > 1:
         corrected = any(s.simultaneous for s in e.results.slices)
         key = "unshown_fact.correction" if corrected else "unshown_fact.no_correction"
@@ -397,7 +398,7 @@ def unshown(p: Phrases) -> list[str]:
         facts.append(
             t("unshown_fact.no_clusters" if p.records is None else "unshown_fact.no_clusters_records")
         )
-    left_out = [x for x in e.data.excluded if not x.slice and x.rows]
+    left_out = [x for x in e.data.excluded if not x.slice and x.rows and x.of == "figures"]
     if left_out:
         reasons = [t("unshown_fact.reason", rows=p.count(x.rows), reason=visible(x.reason)) for x in left_out]
         total = p.count(sum(x.rows for x in left_out))
@@ -408,6 +409,45 @@ def unshown(p: Phrases) -> list[str]:
     if e.data.small_slices:
         facts.append(t("unshown_fact.small", count=len(e.data.small_slices)))
     return facts
+
+
+def reacts_to(p: Phrases) -> str:
+    """The concepts that are shown to drive a class, at most three by name, and what that does not show."""
+    drive = list(
+        dict.fromkeys(
+            p.t("group.concept", concept=visible(c.concept), klass=p.klass(c.klass))
+            for c in p.evidence.results.concepts
+            if c.verdict == "drives" and not c.slice
+        )
+    )
+    if not p.evidence.results.concepts:
+        return p.t("unshown_fact.no_concepts")
+    if not drive:
+        return p.t("unshown_fact.concepts")
+    more = [p.t("unshown_fact.more", count=len(drive) - 3)] if len(drive) > 3 else []
+    return p.t("unshown_fact.concepts_drive", concepts=p.t.listed([*drive[:3], *more]))
+
+
+def unjudged(p: Phrases) -> list[str]:
+    """The largest gap between groups that no rule looks at, and how many more are shown to be there."""
+    gaps = p.unjudged_gaps
+    if not gaps or not p.evidence.policy.rules:
+        return []
+    sure = [gap for gap in gaps if gap.low is not None and gap.low > 0]
+    first = gaps[0]
+    scale: Scale = "points" if p.scale(first.metric) == "percent" else "number"
+    text = p.t(
+        "unshown_fact.unjudged" if sure else "unshown_fact.unjudged_open",
+        metric=p.metric(first.metric),
+        attribute=p.gap_name(first),
+        highest=p.value(first.attribute, first.highest),
+        lowest=p.value(first.attribute, first.lowest),
+        value=p.number(first.value, scale, (0.0,)),
+        interval=p.interval(first.low, first.high, scale, (0.0,)),
+    )
+    if len(sure) > 1:
+        text = f"{text} {p.t('unshown_fact.unjudged_more', count=len(sure) - 1)}"
+    return [text]
 
 
 def predates(p: Phrases) -> str:

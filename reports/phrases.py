@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from reports.canvas import Limit
-from reports.evidence import Estimate, Evidence, Finding, Rule, SliceRecord
+from reports.evidence import AttributeData, Estimate, Evidence, Finding, Rule, SliceRecord, WorstGap
 from reports.rounding import Scale, interval_text, limit_text, shown, whole
 from reports.strings import Catalogue
 
@@ -93,24 +93,86 @@ class Phrases:
         """How the positive class is called in a sentence."""
         positive = self.evidence.data.positive
         return (
-            self.t("positive.one", name=visible(positive)) if positive is not None else self.t("positive.any")
+            self.t("positive.one", name=self.klass(positive))
+            if positive is not None
+            else self.t("positive.any")
         )
 
     # Groups
 
-    def value(self, value: str | None) -> str:
-        """An attribute's value; a missing one in words."""
-        return self.t("group.missing") if value is None else visible(value)
+    @cached_property
+    def attributes(self) -> Mapping[str, AttributeData]:
+        return {attribute.name: attribute for attribute in self.evidence.data.attributes}
+
+    def value(self, attribute: str, value: str | None) -> str:
+        """An attribute's value by its name; a band in words; a missing one in words."""
+        if value is None:
+            return self.t("group.missing")
+        data = self.attributes.get(attribute)
+        if data is not None and value in data.names:
+            return visible(data.names[value])
+        if data is not None and data.bands is not None and value.startswith("["):
+            low, _, high = value.strip("[)").partition(", ")
+            return self.t("group.band", low=visible(low), high=visible(high))
+        return visible(value)
+
+    def klass(self, klass: str | None) -> str:
+        """A class by its name."""
+        return visible(self.evidence.data.class_names.get(klass or "", klass or ""))
+
+    def raw(self, attribute: str, value: str | None) -> str:
+        """The value as the log writes it, where the report calls it by a name; else empty."""
+        data = self.attributes.get(attribute)
+        return visible(value) if data is not None and value is not None and value in data.names else ""
+
+    def raw_class(self, klass: str | None) -> str:
+        """The class as the log writes it, where the report calls it by a name; else empty."""
+        return visible(klass) if klass is not None and klass in self.evidence.data.class_names else ""
+
+    @cached_property
+    def places(self) -> Mapping[tuple[str, str | None], int]:
+        """Where a value stands among its attribute's, the missing one last."""
+        found: dict[tuple[str, str | None], int] = {}
+        for attribute in self.evidence.data.attributes:
+            found |= {(attribute.name, item.value): i for i, item in enumerate(attribute.values)}
+            found[attribute.name, None] = len(attribute.values)
+        return found
+
+    def order(self, values: Mapping[str, str | None], klass: str | None) -> tuple[object, ...]:
+        """Sort key of a slice: single attributes first, by attribute, by value, its classes together."""
+        names = sorted(values, key=self.attribute_place)
+        last = len(self.places)
+        spots = [(self.places.get((name, values[name]), last), values[name] or "") for name in names]
+        where = -1 if klass is None else self.class_places.get(klass, len(self.class_places))
+        return len(names), [self.attribute_place(name) for name in names], spots, where, klass or ""
+
+    def attribute_place(self, name: str) -> tuple[int, str]:
+        """An attribute's place in the configuration."""
+        return self.attribute_places.get(name, len(self.attribute_places)), name
+
+    @cached_property
+    def attribute_places(self) -> Mapping[str, int]:
+        return {name: i for i, name in enumerate(self.attributes)}
+
+    @cached_property
+    def class_places(self) -> Mapping[str, int]:
+        return {name: i for i, name in enumerate(self.evidence.data.classes)}
+
+    @cached_property
+    def counted(self) -> str:
+        """What a slice's size counts: rows, records (a row a record and class) or images."""
+        if self.records is not None:
+            return self.t("table.records")
+        return self.t("table.images" if self.evidence.data.task == "detection" else "table.rows")
 
     def group(self, values: Mapping[str, str | None], klass: str | None = None) -> str:
         """``sex: F · age: 65+ · class AF``."""
-        order = {attribute.name: i for i, attribute in enumerate(self.evidence.data.attributes)}
-        names = sorted(values, key=lambda name: (order.get(name, len(order)), name))
         parts = [
-            self.t("group.pair", attribute=visible(name), value=self.value(values[name])) for name in names
+            self.t("group.pair", attribute=visible(name), value=self.value(name, values[name]))
+            for name in sorted(values, key=self.attribute_place)
         ]
         if klass is not None:
-            parts.append(self.t("group.class", name=visible(klass)))
+            parts.append(self.t("group.class", name=self.klass(klass)))
         elif not parts:
             parts.append(self.t("group.overall"))
         return self.t("group.joiner").join(parts)
@@ -121,9 +183,7 @@ class Phrases:
             return self.absent(finding)
         if finding.concept is None:
             return self.group(finding.slice, finding.klass)
-        parts = [
-            self.t("group.concept", concept=visible(finding.concept), klass=visible(finding.klass or ""))
-        ]
+        parts = [self.t("group.concept", concept=visible(finding.concept), klass=self.klass(finding.klass))]
         if finding.layer is not None:
             parts.append(self.t("group.layer", layer=visible(finding.layer)))
         if finding.slice:
@@ -141,14 +201,15 @@ class Phrases:
         names = dict.fromkeys(name for names in lists for name in names if name not in known)
         parts = [visible(name) for name in (names or finding.slice)]
         if finding.klass is not None:
-            parts.append(self.t("group.class", name=visible(finding.klass)))
+            parts.append(self.t("group.class", name=self.klass(finding.klass)))
         return self.t("group.joiner").join(parts) or self.t("group.overall")
 
-    def against(self, against: str | None) -> str:
+    def against(self, finding: Finding) -> str:
         """The comparator of a gap or ratio in words."""
-        if against in (None, "complement"):
+        if finding.against in (None, "complement"):
             return self.t("rule.complement")
-        return self.t("rule.value", value=visible(against or ""))
+        attribute = next(iter(finding.slice), "")
+        return self.t("rule.value", value=self.value(attribute, finding.against))
 
     # Metrics
 
@@ -295,7 +356,7 @@ class Phrases:
         key = f"rule.{finding.kind}" if self.t.has(f"rule.{finding.kind}") else "rule.other"
         return self.t(
             key, metric=self.finding_metric(finding), limit=self.finding_limit(finding),
-            against=self.against(finding.against),
+            against=self.against(finding),
         )  # fmt: skip
 
     def rule_meaning(self, finding: Finding) -> str:
@@ -303,7 +364,7 @@ class Phrases:
         if finding.kind in ("missing_predictions", "concept"):
             return self.t(f"meaning.{finding.kind}")
         if finding.kind in ("gap", "ratio"):
-            name, against = self.metric(finding.metric or ""), self.against(finding.against)
+            name, against = self.metric(finding.metric or ""), self.against(finding)
             return self.t(f"meaning.{finding.kind}", name=name, against=against)
         return self.sentence(finding.metric or "", self.meaning(finding.metric or ""))
 
@@ -340,7 +401,7 @@ class Phrases:
             return ""
         return self.t(
             f"finding.{finding.kind}", metric=self.finding_metric(finding), value=self.finding_value(finding),
-            limit=self.finding_limit(finding), against=self.against(finding.against),
+            limit=self.finding_limit(finding), against=self.against(finding),
         )  # fmt: skip
 
     # Records
@@ -380,8 +441,69 @@ class Phrases:
         """Slices and classes that the annex has a row for."""
         return frozenset((slice_key(r.slice), r.klass) for r in self.evidence.results.slices)
 
+    @cached_property
+    def unjudged_gaps(self) -> tuple[WorstGap, ...]:
+        """The attributes' largest gaps that no check looks at: first those that are surest to be there."""
+        return tuple(gap for gap in self.widest_gaps if not self.gap_rules(gap))
+
+    @cached_property
+    def widest_gaps(self) -> tuple[WorstGap, ...]:
+        """Each attribute's largest gap by class and metric: by what is sure of it, then by its size."""
+        by_class = {f.metric for f in self.evidence.findings if f.klass is not None}
+        return tuple(
+            sorted(
+                (
+                    # A gap of one value to itself says nothing; accuracy by class flatters.
+                    gap
+                    for gap in self.evidence.results.worst_gaps
+                    if gap.value is not None
+                    and gap.highest != gap.lowest
+                    and (gap.klass is None or gap.metric != "accuracy" or gap.metric in by_class)
+                ),
+                key=lambda gap: (-max(gap.low or 0.0, 0.0), -(gap.value or 0.0)),
+            )
+        )
+
+    def gap_rules(self, gap: WorstGap) -> list[str]:
+        """The rules that look at a metric of each of an attribute's values."""
+        return self._rules_by_gap.get((gap.attribute, gap.klass, gap.metric), [])
+
+    @cached_property
+    def _rules_by_gap(self) -> Mapping[tuple[str, str | None, str], list[str]]:
+        found: dict[tuple[str, str | None, str], list[str]] = {}
+        for finding in self.evidence.findings:
+            if len(finding.slice) == 1 and finding.metric is not None and finding.outcome != "not_tested":
+                (attribute,) = finding.slice
+                rules = found.setdefault((attribute, finding.klass, finding.metric), [])
+                if finding.rule not in rules:
+                    rules.append(finding.rule)
+        return found
+
+    def gap_name(self, gap: WorstGap) -> str:
+        """``age · class AF``."""
+        of_class = [self.t("group.class", name=self.klass(gap.klass))] if gap.klass is not None else []
+        return self.t("group.joiner").join([visible(gap.attribute), *of_class])
+
     def judged(self, record: SliceRecord, metric: str) -> Finding | None:
         return self.outcomes.get((slice_key(record.slice), record.klass, metric))
+
+    def flattering(self, record: SliceRecord, metric: str) -> bool:
+        """Accuracy of one class against the rest that no rule judges: high even for a class never named."""
+        return (
+            metric == "accuracy"
+            and record.klass is not None
+            and self.several_classes
+            and (self.judged(record, metric) is None)
+        )
+
+    @staticmethod
+    def cases(record: SliceRecord, estimate: Estimate) -> int:
+        """The cases behind a figure; a mean over classes counts those of all classes, not the classes."""
+        pooled = record.klass is None and record.counts is None
+        of_classes = estimate.metric.startswith("macro_") or (
+            pooled and estimate.metric == "balanced_accuracy"
+        )
+        return record.n if of_classes else estimate.support
 
     def worst(self, record: SliceRecord) -> str | None:
         """The gravest outcome of a slice and class over all its checks; None: no rule looks at it."""

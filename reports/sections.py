@@ -18,6 +18,7 @@ CARD = (
 )  # fmt: skip
 MOST_ANNEX_ROWS = 2000
 MOST_ANNEX_METRICS = 5
+OF_A_CLASS = ("recall", "precision")
 MOST_VALUES = 200  # of one attribute
 
 
@@ -37,6 +38,7 @@ class Group:
     first: bool
     span: int
     value: str
+    raw: str
     rows: str
     share: str
     clusters: str
@@ -124,6 +126,7 @@ class SliceRow:
 class Annex:
     """Every slice with the policy's metrics."""
 
+    rows_head: str
     metrics: tuple[str, ...]
     rows: tuple[SliceRow, ...]
     note: str
@@ -168,7 +171,7 @@ def data_section(p: Phrases) -> DataSection:
     if p.records is not None:
         sentences.append(t("data.task.records", records=p.count(p.records), classes=classes))
     else:
-        sentences.append(t(f"data.task.{data.task}", positive=visible(data.positive or ""), classes=classes))
+        sentences.append(t(f"data.task.{data.task}", positive=p.klass(data.positive), classes=classes))
     if p.cluster is not None and data.clusters is not None:
         sentences.append(t("data.clusters", clusters=p.count(data.clusters), cluster=visible(p.cluster)))
     else:
@@ -182,22 +185,29 @@ def data_section(p: Phrases) -> DataSection:
     for attribute in data.attributes:
         # The missing value is a group of its own, and stands last.
         values = sorted(shown_values(p, attribute), key=lambda v: v.value is None)
-        if len(values) < len(attribute.values):
-            left.append(values_left(p, attribute, len(values)))
+        if attribute.missing and all(value.value is not None for value in values):
+            values.append(AttributeValue(value=None, n=attribute.missing))
+        if len(attribute.values) > MOST_VALUES:
+            left.append(values_left(p, attribute, MOST_VALUES))
         for i, value in enumerate(values):
             found = records.get(slice_key({attribute.name: value.value}))
             counts = found.counts if found is not None and binary else None
-            rows, total = value.n, data.rows
-            if p.records is not None and found is not None and found.klass is None:
-                rows, total = found.n, p.records
+            rows, share = p.count(value.n), p.share(value.n, data.rows)
+            if (
+                p.records is not None
+            ):  # a slice that is too small to compute has rows, its records are unknown
+                known = found is not None and found.klass is None
+                rows = p.count(found.n) if found is not None and known else t("number.none")
+                share = p.share(found.n, p.records) if found is not None and known else t("number.none")
             groups.append(
                 Group(
                     attribute=visible(attribute.name),
                     first=i == 0,
                     span=len(values),
-                    value=p.value(value.value),
-                    rows=p.count(rows),
-                    share=p.share(rows, total),
+                    value=p.value(attribute.name, value.value),
+                    raw=p.raw(attribute.name, value.value),
+                    rows=rows,
+                    share=share,
                     clusters=p.count(found.clusters)
                     if found and found.clusters is not None
                     else t("number.none"),
@@ -210,7 +220,7 @@ def data_section(p: Phrases) -> DataSection:
         sentences=tuple(sentences),
         groups=tuple(groups),
         left=tuple(left),
-        rows_head=t("data.rows" if p.records is None else "data.records"),
+        rows_head=p.counted,
         show_clusters=p.cluster is not None,
         show_positives=binary,
         missing=tuple(
@@ -269,8 +279,7 @@ def figure_of(p: Phrases, record: SliceRecord, metric: str) -> Figure:
     return Figure(
         value=p.number(estimate.value, scale, walls),
         interval=p.interval(estimate.low, estimate.high, scale, walls),
-        # The denominator of a mean over classes is the number of classes, which is not what n says.
-        support=p.count(record.n if metric.startswith("macro_") else estimate.support),
+        support=p.count(p.cases(record, estimate)),
         outcome=outcome,
         word=word,
         undefined=visible(estimate.undefined or ""),
@@ -356,23 +365,35 @@ def annex(p: Phrases, *, paper: bool) -> Annex:
 
     On paper, above 2,000 rows, only those that a rule judges; and as many metrics as the page is wide.
     """
-    records: Sequence[SliceRecord] = p.evidence.results.slices
-    metrics, note = list(p.policy_metrics), ""
-    if paper and len(metrics) > MOST_ANNEX_METRICS:
-        note = p.t("annex.metrics_left", count=len(metrics) - MOST_ANNEX_METRICS)
-        metrics = metrics[:MOST_ANNEX_METRICS]
+    records: Sequence[SliceRecord] = sorted(
+        p.evidence.results.slices, key=lambda record: p.order(record.slice, record.klass)
+    )
+    metrics, notes = list(p.policy_metrics), []
     pooled = [record for record in records if record.klass is None]
-    if paper and pooled and not any(f.klass is not None for f in p.evidence.findings):
-        if len(pooled) < len(records):
-            note += " " + p.t("annex.classes_left", n=p.count(len(records) - len(pooled)))
-        records = pooled
+    by_class = any(finding.klass is not None for finding in p.evidence.findings)
+    if len(pooled) < len(records) and not by_class:
+        if paper and pooled:
+            notes.append(p.t("annex.classes_left", n=p.count(len(records) - len(pooled))))
+            records = pooled
+        else:
+            have = {e.metric for r in records if r.klass is not None for e in r.estimates}
+            metrics += [metric for metric in OF_A_CLASS if metric in have and metric not in metrics]
+            notes.append(p.t("annex.classes"))
+    if paper and len(metrics) > MOST_ANNEX_METRICS:
+        notes.append(p.t("annex.metrics_left", count=len(metrics) - MOST_ANNEX_METRICS))
+        metrics = metrics[:MOST_ANNEX_METRICS]
+    if any(p.flattering(record, metric) for record in records for metric in metrics):
+        notes.append(p.t("annex.no_accuracy"))
     if paper and len(records) > MOST_ANNEX_ROWS:
         judged = [record for record in records if p.worst(record) is not None][:MOST_ANNEX_ROWS]
-        note += " " + p.t("annex.tested_only", n=p.count(len(records)), shown=p.count(len(judged)))
+        notes.append(p.t("annex.tested_only", n=p.count(len(records)), shown=p.count(len(judged))))
         records = judged
     rows = []
     for record in records:
-        found = [(metric, estimate_of(record, metric)) for metric in metrics]
+        found = [
+            (metric, None if p.flattering(record, metric) else estimate_of(record, metric))
+            for metric in metrics
+        ]
         outcome = p.worst(record)
         rows.append(
             SliceRow(
@@ -383,7 +404,12 @@ def annex(p: Phrases, *, paper: bool) -> Annex:
                 sort_rows=record.n,
                 outcome=outcome,
                 word=p.word(outcome),
-                figures=tuple(figure_of(p, record, metric) for metric, _ in found),
+                figures=tuple(
+                    figure_of(p, record, metric)
+                    if estimate
+                    else Figure(p.t("number.none"), "", "", None, "", "")
+                    for metric, estimate in found
+                ),
                 sorts=tuple(sort_key(estimate) for _, estimate in found),
                 points=tuple(
                     Point(e.value, e.low, e.high, outcome_of(p, record, metric))
@@ -394,9 +420,10 @@ def annex(p: Phrases, *, paper: bool) -> Annex:
             )
         )
     return Annex(
+        rows_head=p.counted,
         metrics=tuple(p.metric(metric) for metric in metrics),
         rows=tuple(rows),
-        note=note.strip(),
+        note=" ".join(notes),
         small=tuple(
             (p.group(x.slice), visible(x.reason), p.count(x.rows)) for x in p.evidence.data.small_slices
         ),

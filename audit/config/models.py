@@ -8,7 +8,7 @@ from itertools import pairwise
 from math import floor
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from audit.config.rules import Policy, Rule
 from audit.config.table import Finite, Table, Text, not_among, wrong
@@ -133,6 +133,26 @@ def _check_decision(
         raise wrong("'threshold' and 'tie' belong to 'score': found no score column")
 
 
+def _told_apart(names: dict[str, str]) -> dict[str, str]:
+    """Two values under one name would read as one group."""
+    first: dict[str, str] = {}
+    for value, name in names.items():
+        if name in first:
+            raise wrong(f"names '{first[name]}' and '{value}' both \"{name}\"; give each a name of its own")
+        first[name] = value
+    return names
+
+
+# What the report calls a value; the evidence keeps the value. The table's order is the values' order.
+Names = Annotated[dict[Text, Text], AfterValidator(_told_apart)]
+
+
+class Classes(Table):
+    """The classes of a log as the report calls them."""
+
+    names: Names = Field(default={})
+
+
 class Attribute(Table):
     """A column whose values define slices."""
 
@@ -140,6 +160,7 @@ class Attribute(Table):
     kind: Kind = "other"
     column: Text | None = None
     bands: Annotated[list[Finite], Field(min_length=1)] | None = None
+    names: Names = Field(default={})
 
     @field_validator("bands")
     @classmethod
@@ -327,6 +348,7 @@ class Config(Table):
     subject: Subject = Subject()
     log: Log
     attributes: list[Attribute] = Field(default=[])
+    classes: Classes = Classes()
     slices: Slices = Slices()
     statistics: Statistics = Statistics()
     policy: Policy = Policy()

@@ -274,6 +274,14 @@ KINDS: dict[str, tuple[Prepare, str]] = {
         configured(more='[[attributes]]\nname = "sex"'),
         r"\[\[attributes\]\] names 'sex' twice",
     ),
+    "two values under one name": (
+        configured(more='[[attributes]]\nname = "age"\nnames = { F = "women", W = "women" }'),
+        r"\[\[attributes\]\] 'age' names: names 'F' and 'W' both \"women\"; give each a name of its own",
+    ),
+    "two classes under one name": (
+        configured(more='[classes]\nnames = { a = "x", b = "x" }'),
+        r"\[classes\.names\]: names 'a' and 'b' both \"x\"",
+    ),
     "intersection of an unknown attribute": (
         configured(more='[slices]\nintersections = [["sex", "age"]]'),
         r"\[slices\] intersections names 'age', which is not an attribute; there is: sex, scanner",

@@ -11,7 +11,7 @@ from pypdf import PdfReader
 
 from reports import page_one
 from reports.document import print_html
-from reports.evidence import Evidence
+from reports.evidence import Evidence, WorstGap
 from reports.pdf import write_pdf
 from reports.phrases import Phrases
 from reports.strings import load
@@ -197,3 +197,51 @@ def test_generated_facts_name_what_is_missing_and_what_goes_together() -> None:
     assert f"With {evidence.policy.family} figures tested" in text
     assert "They are associations" in text
     assert "patient_id are not independent" in text
+
+
+def gap(attribute: str, metric: str, value: float, low: float) -> WorstGap:
+    return WorstGap(
+        attribute=attribute, klass=None, metric=metric, value=value, low=low, high=value + 0.1, highest="A",
+        lowest="B", groups=2, method="m",
+    )  # fmt: skip
+
+
+def with_gaps(*gaps: WorstGap) -> Evidence:
+    evidence = sample.evidence()
+    results = evidence.results.model_copy(update={"worst_gaps": list(gaps)})
+    return evidence.model_copy(update={"results": results})
+
+
+def test_the_largest_gap_that_no_rule_looks_at_is_named() -> None:
+    """The surest first; recall by scanner has a rule, precision by age has none."""
+    judged = gap("scanner", "recall", 0.4, 0.3)
+    assert any(
+        set(f.slice) == {"scanner"} and f.metric == "recall" and f.outcome != "not_tested"
+        for f in sample.evidence().findings
+    )
+    evidence = with_gaps(
+        judged, gap("age", "precision", 0.2, 0.05), gap("sex", "npv", 0.1, 0.07), gap("sex", "fnr", 0.5, 0.0)
+    )
+    (text,) = (fact.replace("\u00a0", " ") for fact in page_one.unjudged(Phrases(evidence, ENGLISH)))
+    assert "Negative predictive value by sex, A +10.0 pts against B (+7.0 to +20.0 pts)" in text
+    assert "1 more is shown to be there" in text
+    assert text.split(":")[0] in pages(evidence)[0]
+
+
+def test_a_gap_that_may_be_none_is_not_called_one() -> None:
+    evidence = with_gaps(gap("scanner", "recall", 0.4, 0.3), gap("sex", "npv", 0.1, 0.0))
+    (text,) = page_one.unjudged(Phrases(evidence, ENGLISH))
+    assert text.startswith("No gap that no rule looks at is shown to differ from zero")
+    assert page_one.unjudged(Phrases(with_gaps(gap("scanner", "recall", 0.4, 0.3)), ENGLISH)) == []
+
+
+def test_what_the_model_reacts_to_is_named_on_page_one() -> None:
+    evidence = sample.evidence()
+    driving = {c.concept for c in evidence.results.concepts if c.verdict == "drives" and not c.slice}
+    text = page_one.reacts_to(Phrases(evidence, ENGLISH))
+    assert driving
+    assert all(f"“{name}”" in text for name in driving)
+    calm = [c.model_copy(update={"verdict": "no_effect_shown"}) for c in evidence.results.concepts]
+    results = evidence.results.model_copy(update={"concepts": calm})
+    text = page_one.reacts_to(Phrases(evidence.model_copy(update={"results": results}), ENGLISH))
+    assert text.startswith("No concept is shown to drive a class")

@@ -203,7 +203,9 @@ def test_further_checks_are_tables_where_the_run_made_them() -> None:
     results = evidence.results.model_copy(update={"worst_gaps": [gap], "changes": changes})
     known = evidence.model_copy(update={"results": results})
     gaps, change = further.tables(phrases(known))
-    assert gaps.rows == (("scanner", "Recall", "GE", "Canon", "+16.1\u00a0pts", "+10.0 to +22.0\u00a0pts"),)
+    assert gaps.rows == (
+        ("scanner", "Recall", "GE", "Canon", "recall-floor", "+16.1\u00a0pts", "+10.0 to +22.0\u00a0pts"),
+    )
     assert [row[2] for row in change.rows] == ["Worse", "No change shown"]
     assert (
         change.rows[0][4] == "\u22120.1 to \u22120.001\u00a0pts"
