@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 
@@ -22,11 +22,13 @@ from audit.translate import column_roles
 from audit.wording import minimum_sentence, policy_sentences, rule_sentence, verdict_sentence
 from concepts.records import ConceptResult, ConceptStage
 from reports import evidence as documents
+from reports.strings import ENGLISH, Catalogue
 from slices.analysis import Analysis
 from slices.counting import MISSING_BASELINE
 from slices.counts import CountedLog
 from slices.records import Disparity, Estimate, Limits, Simultaneous, SliceRecord
 from slices.roles import LogSpec
+from slices.said import Said, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class Parts:
     findings: tuple[Judged, ...]
     associations: tuple[documents.Association, ...]
     logo: str | None
+    catalogue: Catalogue
     lock: ReadLock | None = None
     previous: Previous | None = None
 
@@ -56,10 +59,41 @@ class Parts:
 def to_evidence(parts: Parts) -> documents.Evidence:
     """The evidence of a run, with what changed since the previous release where one is given."""
     evidence = _of_this_release(parts)
-    if parts.previous is None:
-        return evidence
-    results = evidence.results.model_copy(update={"since": since(parts.previous, evidence)})
-    return evidence.model_copy(update={"results": results})
+    earlier: Mapping[str, documents.Text] = {}
+    if parts.previous is not None:
+        results = evidence.results.model_copy(update={"since": since(parts.previous, evidence)})
+        evidence = evidence.model_copy(update={"results": results})
+        earlier = parts.previous.evidence.texts
+    return evidence.model_copy(update={"texts": texts(evidence, earlier)})
+
+
+def texts(evidence: documents.Evidence, earlier: Mapping[str, documents.Text]) -> dict[str, documents.Text]:
+    """What every generated sentence of the evidence was made of, by the sentence.
+
+    ``earlier``: those of the previous release, whose rules are told beside this one's.
+    """
+    found: dict[str, documents.Text] = {}
+
+    def note(text: str) -> str:
+        if isinstance(text, Said):
+            found[str(text)] = _text(text)
+        elif text in earlier:
+            found.setdefault(text, earlier[text])
+        return text
+
+    evidence.model_dump(context=note)
+    return found
+
+
+def _text(said: Said) -> documents.Text:
+    def plain(value: Value) -> str | int | float | documents.Text | list[str | documents.Text]:
+        if isinstance(value, Said):
+            return _text(value)
+        if isinstance(value, str | int | float):
+            return value
+        return [_text(part) if isinstance(part, Said) else part for part in value]
+
+    return documents.Text(code=said.code, values={name: plain(value) for name, value in said.values.items()})
 
 
 def _of_this_release(parts: Parts) -> documents.Evidence:
@@ -122,7 +156,8 @@ def _of_this_release(parts: Parts) -> documents.Evidence:
             organisation=config.report.organisation,
             accent=config.report.accent,
             paper=config.report.paper,
-            language=config.report.language,
+            language=parts.catalogue.language,
+            wording=None if parts.catalogue.language == ENGLISH else dict(parts.catalogue.texts),
             logo=parts.logo,
         ),
     )

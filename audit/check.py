@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.config import Loaded
+from audit.language import read_catalogue
 from audit.lock import read_lock
 from audit.progress import Progress, silent
 from audit.run import check_formats, count
@@ -48,6 +49,7 @@ def check(loaded: Loaded, *, progress: Progress = silent) -> str:
     found = targets(loaded.config.policy, counted)
     require_files(loaded)
     read_lock(loaded)
+    read_catalogue(loaded.config.report.language, loaded.root)
     previous = read_previous(loaded)
     if previous is not None:
         refuse_unrelated(previous, counted)

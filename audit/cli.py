@@ -222,19 +222,24 @@ def report_command(
 
 @app.command("schema")
 def schema_command(
-    document: Annotated[str, typer.Argument(help="config or evidence")],
+    document: Annotated[str, typer.Argument(help="config, evidence or wording")],
 ) -> None:
-    """Print a JSON Schema."""
+    """Print a JSON Schema, or the report's texts to translate."""
     import json
 
     from audit.errors import InputError
 
+    if document == "wording":
+        from reports.strings import source
+
+        typer.echo(source().rstrip())
+        return
     if document == "config":
         from audit.config import json_schema
     elif document == "evidence":
         from reports.evidence import json_schema
     else:
-        raise InputError(f"There is no schema of '{document}'; there are: config, evidence.")
+        raise InputError(f"There is no schema of '{document}'; there are: config, evidence, wording.")
     typer.echo(json.dumps(json_schema(), indent=2, sort_keys=True, ensure_ascii=False))
 
 

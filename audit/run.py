@@ -84,6 +84,7 @@ def gather(loaded: Loaded, *, progress: Progress = silent) -> Evidence:
     """Everything but the documents: from the configuration to the evidence."""
     from audit.assemble import Parts, to_evidence
     from audit.associations import associations
+    from audit.language import read_catalogue
     from audit.lock import read_lock
     from audit.logo import read_logo
     from audit.policy import Results, judge, judge_concepts
@@ -95,6 +96,7 @@ def gather(loaded: Loaded, *, progress: Progress = silent) -> Evidence:
     require_files(loaded)
     lock = read_lock(loaded)
     logo = read_logo(loaded.config.report.logo, loaded.root)
+    catalogue = read_catalogue(loaded.config.report.language, loaded.root)
     previous = read_previous(loaded)
     counted, spec = count(loaded, keep_scores=loaded.config.log.score is not None, progress=progress)
     if previous is not None:
@@ -117,7 +119,18 @@ def gather(loaded: Loaded, *, progress: Progress = silent) -> Evidence:
         *judge_concepts(policy, stage, statistics.confidence),
     )
     parts = Parts(
-        loaded, spec, counted, analysis, records, stage, findings, associations(counted), logo, lock, previous
+        loaded,
+        spec,
+        counted,
+        analysis,
+        records,
+        stage,
+        findings,
+        associations(counted),
+        logo,
+        catalogue,
+        lock,
+        previous,
     )
     evidence = to_evidence(parts)
     progress("reading the policy", 1, 1)

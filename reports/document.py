@@ -11,7 +11,8 @@ from reports import figures
 from reports.evidence import Evidence, to_bytes
 from reports.palette import LIGHT
 from reports.phrases import visible
-from reports.strings import Catalogue, load
+from reports.strings import Catalogue, catalogue_of
+from reports.translation import English, translated
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -31,8 +32,16 @@ def dashed(text: str | None) -> str:
 def environment() -> Environment:
     """Autoescaped templates; a name that is not there is an error, never an empty text."""
     from jinja2 import Environment, FunctionLoader, StrictUndefined
+    from markupsafe import Markup
+
+    def marked(value: object) -> object:
+        """A sentence that has no translation says so to a screen reader."""
+        if not isinstance(value, English):
+            return value
+        return Markup('<span lang="en">{}</span>').format(str(value))
 
     env = Environment(
+        finalize=marked,
         loader=FunctionLoader(resource),
         autoescape=True,
         undefined=StrictUndefined,
@@ -53,8 +62,8 @@ def context(evidence: Evidence, catalogue: Catalogue, *, paper: bool) -> dict[st
     sha256 = hashlib.sha256(to_bytes(evidence)).hexdigest()
     return {
         "t": catalogue,
-        "view": build(evidence, catalogue, evidence_sha256=sha256, paper=paper),
-        "language": report.language,
+        "view": build(translated(evidence, catalogue), catalogue, evidence_sha256=sha256, paper=paper),
+        "language": catalogue.language,
         "organisation": visible(report.organisation) if report.organisation else "",
         "logo": report.logo or "",
         "evidence_sha256": sha256,
@@ -71,7 +80,7 @@ def accent(colour: str | None) -> str:
 
 def print_html(evidence: Evidence, *, catalogue: Catalogue | None = None) -> str:
     """The document for paper: complete, styled, tagged; `reports.pdf` makes the PDF of it."""
-    words = catalogue or load(evidence.report.language)
+    words = catalogue or catalogue_of(evidence.report)
     style = (
         resource("print.css")
         .replace("VAR_PAPER", evidence.report.paper)
@@ -86,5 +95,5 @@ def print_html(evidence: Evidence, *, catalogue: Catalogue | None = None) -> str
 
 def title(evidence: Evidence) -> str:
     """The document's title, for its metadata."""
-    t = load(evidence.report.language)
+    t = catalogue_of(evidence.report)
     return t("document.title", name=visible(evidence.subject.name), version=visible(evidence.subject.version))

@@ -9,7 +9,16 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SerializationInfo,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from reports.errors import EvidenceError
 
@@ -26,10 +35,31 @@ ConceptVerdict = Literal["drives", "opposes", "no_effect_shown", "not_learnt"]
 VerdictOutcome = Literal["meets", "does_not_meet", "cannot_be_decided", "no_rule"]
 
 
+def _as_it_is(value: object, read: ValidatorFunctionWrapHandler) -> str:
+    """Keep a text's own type, which may know what it was made of."""
+    return value if isinstance(value, str) else str(read(value))
+
+
+def _in_context(text: str, info: SerializationInfo) -> str:
+    """The text as whoever dumps the evidence wants it (`reports.translation`); as it is by default."""
+    return text if info.context is None else info.context(text)
+
+
+# A sentence that was generated: English in the record, and said anew by its code in other languages.
+Prose = Annotated[str, WrapValidator(_as_it_is), PlainSerializer(_in_context)]
+
+
 class Part(BaseModel):
     """A part of the evidence: closed (no unknown key), immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Text(Part):
+    """What a generated sentence was made of: its key in the catalogue's ``[said]``, and its values."""
+
+    code: str
+    values: dict[str, str | int | Finite | Text | list[str | Text]] = {}
 
 
 class Subject(Part):
@@ -70,7 +100,7 @@ class Run(Part):
 class Exclusion(Part):
     """Rows left out; ``of`` comparison: only of that with the baseline, the figures count them."""
 
-    reason: str
+    reason: Prose
     slice: SliceValues
     rows: int
     of: Literal["figures", "comparison"] = "figures"
@@ -97,7 +127,7 @@ class Association(Part):
 
     attributes: tuple[str, str]
     cramers_v: Finite
-    sentence: str
+    sentence: Prose
 
 
 class Data(Part):
@@ -138,8 +168,8 @@ class Estimate(Part):
     low: Number
     high: Number
     support: int
-    method: str
-    undefined: str | None = None
+    method: Prose
+    undefined: Prose | None = None
     effective: Number = None
     design_effect: Number = None
     clusters: int | None = None
@@ -152,9 +182,9 @@ class Disparity(Part):
     ratio: Limits
     p_value: Number
     p_adjusted: Number
-    method: str
+    method: Prose
     p_bh: Number = None
-    undefined: str | None = None
+    undefined: Prose | None = None
     detectable_gap: Number = None
 
 
@@ -165,7 +195,7 @@ class Simultaneous(Part):
     quantity: Literal["value", "difference", "ratio"] = "value"
     against: str | None = None
     level: Finite
-    method: str
+    method: Prose
 
 
 class SliceRecord(Part):
@@ -209,7 +239,7 @@ class ConceptRecord(Part):
     images: int
     cav: Cav
     verdict: ConceptVerdict
-    undefined: str | None
+    undefined: Prose | None
     null_effects: list[Finite] = []
     # Records of a slice: its effect minus that of the class's other images. An association.
     rest_effect: Number = None
@@ -220,7 +250,7 @@ class ConceptRecord(Part):
 
 class ConceptSet(Part):
     name: str
-    source: str
+    source: Prose
     images: int
     sha256: str
     used: int | None = None
@@ -229,13 +259,13 @@ class ConceptSet(Part):
 class ConceptMethod(Part):
     """How the concept tests were made: sets, sizes, layers, solver, in words and numbers."""
 
-    method: str
+    method: Prose
     set_size: int
     pseudo_concepts: int
-    layers: dict[str, str]
+    layers: dict[str, Prose]
     sets: list[ConceptSet]
     entanglement: dict[str, list[list[Finite]]] = {}
-    notes: list[str] = []
+    notes: list[Prose] = []
 
 
 class CurvePoint(Part):
@@ -269,8 +299,8 @@ class WorstGap(Part):
     highest: str | None
     lowest: str | None
     groups: int
-    method: str
-    undefined: str | None = None
+    method: Prose
+    undefined: Prose | None = None
 
 
 class Bounds(Part):
@@ -298,8 +328,8 @@ class MissingBounds(Part):
     low: Number
     high: Number
     difference: Bounds | None = None  # of the slice to its complement
-    method: str
-    undefined: str | None = None
+    method: Prose
+    undefined: Prose | None = None
 
 
 class Change(Part):
@@ -315,8 +345,8 @@ class Change(Part):
     p_value: Number
     change: Literal["worse", "no change shown", "better"] | None
     changed: Finite
-    method: str
-    undefined: str | None = None
+    method: Prose
+    undefined: Prose | None = None
     n: int | None = None
 
 
@@ -363,8 +393,8 @@ class AtPrevalence(Part):
     value: Number
     low: Number
     high: Number
-    method: str
-    undefined: str | None = None
+    method: Prose
+    undefined: Prose | None = None
 
 
 class BreakingPoint(Part):
@@ -403,8 +433,8 @@ class CorrectedFigure(Part):
     wrong_labels: int
     lowest: Number = None
     highest: Number = None
-    method: str
-    undefined: str | None = None
+    method: Prose
+    undefined: Prose | None = None
 
 
 class CorrectedCheck(Part):
@@ -426,7 +456,7 @@ class CorrectedCheck(Part):
     high: Number
     corrected: Outcome
     breaking_accuracy: Number = None
-    undefined: str | None = None
+    undefined: Prose | None = None
 
 
 class LabelNoise(Part):
@@ -473,14 +503,14 @@ class Rule(Part):
     include_missing: bool = False
     concept: str | None = None
     must_not_drive: list[str] = []
-    sentence: str
+    sentence: Prose
 
 
 class Policy(Part):
     sha256: str | None
     rules: list[Rule]
     family: int = 0
-    minimum: str = ""
+    minimum: Prose = ""
     lock: dict[str, str] | None = None
 
 
@@ -499,13 +529,13 @@ class Finding(Part):
     value: Number
     low: Number
     high: Number
-    interval: str
+    interval: Prose
     level: Number
     outcome: Outcome
     support: int | None = None
     needed_n: int | None = None
     needed_clusters: int | None = None
-    reason: str | None = None
+    reason: Prose | None = None
 
 
 class Verdict(Part):
@@ -515,7 +545,7 @@ class Verdict(Part):
     cannot_tell: int
     not_enough_data: int
     not_tested: int
-    sentence: str = ""
+    sentence: Prose = ""
 
 
 class Reading(Part):
@@ -633,17 +663,17 @@ class Since(Part):
 
 
 class Limitation(Part):
-    what: str
-    who: str
-    size: str
-    how_known: str
-    what_to_do: str
+    what: Prose
+    who: Prose
+    size: Prose
+    how_known: Prose
+    what_to_do: Prose
 
 
 class Method(Part):
     """The statistics box: plain sentences, each with its statistic after it."""
 
-    sentences: list[str] = []
+    sentences: list[Prose] = []
 
 
 class ReportOptions(Part):
@@ -655,10 +685,14 @@ class ReportOptions(Part):
     paper: Literal["A4", "Letter"] = "A4"
     language: str = "en"
     logo: str | None = None  # data URI
+    wording: dict[str, str] | None = None  # the catalogue of ``language``, where xaudit ships none
 
 
 class Evidence(Part):
-    """One audit run: the canonical document."""
+    """One audit run: the canonical document.
+
+    ``texts``: what its generated sentences were made of, by the sentence.
+    """
 
     schema_version: str = SCHEMA_VERSION
     subject: Subject
@@ -671,6 +705,7 @@ class Evidence(Part):
     limitations: list[Limitation] = []
     method: Method = Method()
     report: ReportOptions = ReportOptions()
+    texts: dict[str, Text] = {}
 
     def to_frame(self) -> pandas.DataFrame:
         """Tidy table of slice × class × metric with limits; `reports.tables` names its columns."""

@@ -14,14 +14,14 @@ from reports.document import accent, context, environment, resource
 from reports.evidence import Evidence
 from reports.glyphs import FILES, Weight, covers, font_faces, subset_woff2
 from reports.palette import DARK, LIGHT, variables
-from reports.strings import Catalogue, load
+from reports.strings import Catalogue, catalogue_of
 
 MARKUP = re.compile(r"<[^>]*>")
 
 
 def screen_html(evidence: Evidence, *, catalogue: Catalogue | None = None) -> str:
     """The whole document as one string; the same evidence gives the same string."""
-    words = catalogue or load(evidence.report.language)
+    words = catalogue or catalogue_of(evidence.report)
     template = environment().get_template("screen.html.j2")
     body = template.render(**context(evidence, words, paper=False))
     house = f":root{{--accent:{accent(evidence.report.accent)}}}" if evidence.report.accent else ""

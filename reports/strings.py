@@ -1,19 +1,29 @@
 """Strings: the catalogue that holds every word of the documents; a translation is one file.
 
-``reports/wording/<language>.toml``: keys in tables, texts with ``{names}`` to fill in. A key with
-``one`` and ``other`` beneath it is chosen by the argument ``count``. Prose that the evidence itself
-carries (a rule's sentence, the method's sentences) is printed as it stands there.
+``reports/wording/en.toml``: keys in tables, texts with ``{names}`` to fill in. A key with ``one`` and
+``other`` beneath it is chosen by the argument ``count``. The table ``[said]`` holds the sentences that
+the evidence itself carries, by their code (`reports.translation`). A translation is a copy of that file
+with other texts; it travels in the evidence, so that the evidence alone gives the same document again.
 """
 
 from __future__ import annotations
 
+import difflib
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.resources import files
+from string import Formatter
 
 from reports.errors import RenderError
+from reports.evidence import ReportOptions
 from reports.rounding import Style, whole
+
+ENGLISH = "en"
+TAG = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+MOST_NAMED = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +62,7 @@ class Catalogue:
         except KeyError as problem:
             raise RenderError(
                 f"The catalogue of the language '{self.language}' lacks {problem} (asked for '{key}'); "
-                f"add it to reports/wording/{self.language}.toml."
+                "add it to its file."
             ) from problem
 
     def listed(self, items: list[str]) -> str:
@@ -73,26 +83,112 @@ def flat(table: Mapping[str, object], prefix: str = "") -> dict[str, str]:
     return texts
 
 
-def languages() -> list[str]:
-    """The languages that have a catalogue."""
-    folder = files("reports") / "wording"
-    return sorted(
-        entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")
-    )
-
-
+@lru_cache
 def load(language: str) -> Catalogue:
-    """The catalogue of ``language``.
+    """The catalogue that xaudit ships for ``language``.
 
     Raises
     ------
     RenderError
-        There is none for that language.
+        It ships none.
     """
-    if language not in languages():
+    if language != ENGLISH:
         raise RenderError(
-            f"Report language '{language}' has no catalogue; there is: {', '.join(languages())}. "
-            f"Add reports/wording/{language}.toml or set [report] language."
+            f"Report language '{language}' has no catalogue; xaudit ships: {ENGLISH}. Name a file of your "
+            "own under [report] language: a translated copy of what `xaudit schema wording` prints."
         )
-    raw = (files("reports") / "wording" / f"{language}.toml").read_text(encoding="utf-8")
-    return Catalogue(language, flat(tomllib.loads(raw)))
+    return Catalogue(language, flat(tomllib.loads(source())))
+
+
+def source() -> str:
+    """The English catalogue's file: what a translator copies."""
+    return (files("reports") / "wording" / "en.toml").read_text(encoding="utf-8")
+
+
+def catalogue_of(report: ReportOptions) -> Catalogue:
+    """The catalogue that an evidence document names or carries.
+
+    Raises
+    ------
+    RenderError
+        It names a language and carries no catalogue of it, or one that lacks keys of this version.
+    """
+    if report.wording is not None:
+        return checked(Catalogue(report.language, report.wording), f"of the evidence ('{report.language}')")
+    return load(report.language)
+
+
+def translation(raw: bytes, name: str) -> Catalogue:
+    """A user's catalogue from its file; ``name`` is how messages call it.
+
+    Raises
+    ------
+    RenderError
+        It is no TOML, has no ``language``, lacks keys, has keys that nothing prints, or asks for a value
+        that the English text does not have.
+    """
+    try:
+        texts = flat(tomllib.loads(raw.decode("utf-8")))
+    except UnicodeDecodeError as error:
+        raise RenderError(f"Catalogue '{name}' is not UTF-8 text (byte {error.start}).") from error
+    except tomllib.TOMLDecodeError as error:
+        raise RenderError(f"Catalogue '{name}' is not valid TOML: {error}.") from error
+    language = texts.get("language", "")
+    if not TAG.fullmatch(language):
+        raise RenderError(
+            f"Catalogue '{name}' has language = '{language}', which is no language tag: write the one of "
+            'its texts, as in language = "de".'
+        )
+    if language == ENGLISH:
+        raise RenderError(
+            f"Catalogue '{name}' says language = '{ENGLISH}', which is xaudit's own: give it another tag, "
+            "such as 'en-GB'."
+        )
+    return checked(Catalogue(language, texts), f"'{name}'")
+
+
+def checked(catalogue: Catalogue, name: str) -> Catalogue:
+    """The catalogue, if it has every key of the English one, no other, and its names in braces."""
+    known = load(ENGLISH).texts
+    missing = [key for key in known if key not in catalogue.texts]
+    if missing:
+        raise RenderError(
+            f"Catalogue {name} lacks {len(missing)} of {len(known)} texts: {_named(missing)}. Copy them from "
+            "`xaudit schema wording` and translate them."
+        )
+    unknown = [key for key in catalogue.texts if key not in known]
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], known, n=1)
+        hint = f" Did you mean '{near[0]}'?" if near else ""
+        raise RenderError(
+            f"Catalogue {name} has {len(unknown)} texts that nothing prints: {_named(unknown)}.{hint}"
+        )
+    for key, text in catalogue.texts.items():
+        try:
+            asked, given = _fields(text), _fields(known[key])
+        except ValueError as error:
+            raise RenderError(f"Catalogue {name}, '{key}': {error}; a brace is written twice.") from error
+        # How a list is joined is the language's own.
+        joined = {field for field, how in given if " " in how}
+        foreign = {(field, how) for field, how in asked - given if field not in joined}
+        if foreign:
+            has = ", ".join(sorted(map(_braced, given))) or "none"
+            raise RenderError(
+                f"Catalogue {name}, '{key}' asks for {_braced(min(foreign))}; the English text has: {has}."
+            )
+    return catalogue
+
+
+def _fields(text: str) -> set[tuple[str, str]]:
+    """What stands in braces: names, and how their values are written."""
+    return {(name, how or "") for _, name, how, _ in Formatter().parse(text) if name is not None}
+
+
+def _braced(field: tuple[str, str]) -> str:
+    name, how = field
+    return f"{{{name}:{how}}}" if how else f"{{{name}}}"
+
+
+def _named(keys: list[str]) -> str:
+    more = f" and {len(keys) - MOST_NAMED} more" if len(keys) > MOST_NAMED else ""
+    return ", ".join(keys[:MOST_NAMED]) + more
