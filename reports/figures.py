@@ -376,63 +376,126 @@ def draw_shares(rows: Sequence[tuple[str, float, str]], *, title: str, width: fl
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A line through (x, y) points of the unit square, with an optional band (x, low, high)."""
+    """A line through (x, y) points of the unit square, an optional band (x, low, high) and marked point."""
 
     label: str
     points: tuple[tuple[float, float], ...]
     band: tuple[tuple[float, float, float], ...] = ()
+    mark: tuple[float, float] | None = None
 
 
-SERIES = (("#1f4e79", ""), ("#a3190f", "6 3"), ("#08666b", "2 2"), ("#8a5300", "8 3 2 3"), ("#56489c", "1 3"))
+DASHES = ("", "6 3", "2 2", "8 3 2 3", "1 3")
+CURVES = 270.0  # px: two charts stand side by side
 
 
-def curves(lines: Sequence[Curve], *, title: str, x_text: str, y_text: str, ticks: Sequence[str]) -> Markup:
+def curves(
+    lines: Sequence[Curve],
+    *,
+    title: str,
+    x_text: str,
+    y_text: str,
+    x_ticks: Sequence[str],
+    y_ticks: Sequence[str],
+    corners: tuple[str, str] = ("", ""),
+    mark_text: str = "",
+) -> Markup:
     """ROC or reliability curves in the unit square; told apart by dash as well as colour.
 
-    ``ticks``: the texts of 0, 1/4, 1/2, 3/4 and 1.
+    ``x_ticks``, ``y_ticks``: the texts of 0, 1/4, 1/2, 3/4 and 1. ``corners``: what lies above the
+    diagonal, and below it. ``mark_text``: what the marked points are.
     """
-    return draw_curves(lines, title=title, x_text=x_text, y_text=y_text, ticks=ticks).svg()
+    return draw_curves(
+        lines,
+        title=title,
+        x_text=x_text,
+        y_text=y_text,
+        x_ticks=x_ticks,
+        y_ticks=y_ticks,
+        corners=corners,
+        mark_text=mark_text,
+    ).svg()
 
 
 def draw_curves(
-    lines: Sequence[Curve], *, title: str, x_text: str, y_text: str, ticks: Sequence[str], side: float = 230.0
+    lines: Sequence[Curve],
+    *,
+    title: str,
+    x_text: str,
+    y_text: str,
+    x_ticks: Sequence[str],
+    y_ticks: Sequence[str],
+    corners: tuple[str, str] = ("", ""),
+    mark_text: str = "",
+    width: float = CURVES,
 ) -> Canvas:
-    """The canvas of `curves`; at most five lines, their legend beside the square."""
-    canvas = Canvas(title=title, width=WIDTH)
-    left = max(text_width(printable(tick), SMALL) for tick in ticks) + 10
-    top = 24.0
+    """The canvas of `curves`; at most five lines, their legend beneath the square."""
+    canvas = Canvas(title=title, width=width)
+    left = max(text_width(printable(tick), SMALL) for tick in y_ticks) + 10
+    right = max(text_width(printable(ticks[-1]), SMALL) for ticks in (x_ticks, y_ticks)) / 2
+    top, side = 22.0, width - left - right - 2
+    bottom = top + side
     canvas.text(0, 11, y_text, size=SMALL, kind="muted", colour=LIGHT.muted)
-    for i, tick in enumerate(ticks):
-        share = i / (len(ticks) - 1)
+    for i, (x_tick, y_tick) in enumerate(zip(x_ticks, y_ticks, strict=True)):
+        share = i / (len(x_ticks) - 1)
         y, x = top + side * (1 - share), left + side * share
         canvas.line(left, y, left + side, y, kind="line", colour=LIGHT.line, width=0.6)
-        canvas.line(x, top, x, top + side, kind="line", colour=LIGHT.line, width=0.6)
-        canvas.text(left - 6, y + 3.5, tick, anchor="end", size=SMALL, kind="muted", colour=LIGHT.muted)
-        canvas.text(x, top + side + 14, tick, anchor="middle", size=SMALL, kind="muted", colour=LIGHT.muted)
-    canvas.text(left, top + side + 30, x_text, size=SMALL, kind="muted", colour=LIGHT.muted)
-    canvas.line(left, top + side, left + side, top, kind="muted", colour=LIGHT.muted, width=0.8, dash="2 3")
-    legend = left + side + 28
-    y = top + 8
-    for (colour, dash), curve in zip(SERIES, lines, strict=False):
-        for band in (curve.band,) if curve.band else ():
-            upper = [f"{n(left + side * x)} {n(top + side * (1 - high))}" for x, _, high in band]
-            lower = [f"{n(left + side * x)} {n(top + side * (1 - low))}" for x, low, _ in reversed(band)]
-            canvas.add(f'<path d="M{"L".join(upper + lower)}Z" fill="{colour}" fill-opacity="0.12"/>')
-        path = "L".join(f"{n(left + side * x)} {n(top + side * (1 - y))}" for x, y in curve.points)
-        dashed = f' stroke-dasharray="{dash}"' if dash else ""
-        canvas.add(
-            f'<path class="curve" d="M{path}" fill="none" stroke="{colour}" stroke-width="1.6"{dashed}/>'
-        )
-        canvas.add(
-            f'<path class="curve" d="M{n(legend)} {n(y - 4)}h22" fill="none" stroke="{colour}"'
-            f' stroke-width="1.6"{dashed}/>'
-        )
-        for line in wrap(curve.label, WIDTH - legend - 30):
-            canvas.text(legend + 30, y, line)
+        canvas.line(x, top, x, bottom, kind="line", colour=LIGHT.line, width=0.6)
+        canvas.text(left - 6, y + 3.5, y_tick, anchor="end", size=SMALL, kind="muted", colour=LIGHT.muted)
+        canvas.text(x, bottom + 14, x_tick, anchor="middle", size=SMALL, kind="muted", colour=LIGHT.muted)
+    canvas.text(left + side, bottom + 28, x_text, anchor="end", size=SMALL, kind="muted", colour=LIGHT.muted)
+    canvas.line(left, bottom, left + side, top, kind="muted", colour=LIGHT.muted, width=0.8, dash="2 3")
+    above, below = corners
+    canvas.text(left + 8, top + 16, above, size=SMALL, kind="muted", colour=LIGHT.muted)
+    canvas.text(
+        left + side - 8, bottom - 8, below, anchor="end", size=SMALL, kind="muted", colour=LIGHT.muted
+    )
+    for k, curve in enumerate(lines):
+        draw_curve(canvas, curve, k, left=left, top=top, side=side)
+    y = bottom + 46
+    for k, curve in enumerate(lines):
+        canvas.add(curve_path(k, f"M0 {n(y - 4)}h22"))
+        for line in wrap(curve.label, width - 30):
+            canvas.text(30, y, line)
             y += 14
-        y += 6
-    canvas.height = max(top + side + 36, y + 4)
+        y += 2
+    if mark_text:
+        canvas.add(f'<circle class="f-ink" cx="11" cy="{n(y - 4)}" r="3.4" fill="{LIGHT.ink}"/>')
+        for line in wrap(mark_text, width - 30):
+            canvas.text(30, y, line)
+            y += 14
+    canvas.height = y - 6
     return canvas
+
+
+def draw_curve(canvas: Canvas, curve: Curve, k: int, *, left: float, top: float, side: float) -> None:
+    """The k-th curve: its band, its line, its marked point."""
+
+    def at(x: float, y: float) -> str:
+        return f"{n(left + side * x)} {n(top + side * (1 - y))}"
+
+    if curve.band:
+        edge = [at(x, high) for x, _, high in curve.band]
+        edge += [at(x, low) for x, low, _ in reversed(curve.band)]
+        canvas.add(
+            f'<path class="band-{k + 1}" d="M{"L".join(edge)}Z" fill="{LIGHT.series[k]}" '
+            f'fill-opacity="0.14"/>'
+        )
+    canvas.add(curve_path(k, "M" + "L".join(at(x, y) for x, y in curve.points)))
+    if curve.mark is not None:
+        x, y = at(*curve.mark).split()
+        canvas.add(
+            f'<circle class="point-{k + 1}" cx="{x}" cy="{y}" r="3.8" fill="{LIGHT.series[k]}" '
+            f'stroke="{LIGHT.page}" stroke-width="1.2"/>'
+        )
+
+
+def curve_path(k: int, path: str) -> str:
+    """A line in the colour and dash of the k-th curve."""
+    dashed = f' stroke-dasharray="{DASHES[k]}"' if DASHES[k] else ""
+    return (
+        f'<path class="curve curve-{k + 1}" d="{path}" fill="none" stroke="{LIGHT.series[k]}" '
+        f'stroke-width="1.6"{dashed}/>'
+    )
 
 
 VERDICT_OUTCOME = {

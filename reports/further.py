@@ -115,10 +115,12 @@ def difference(p: Phrases, limits: Limits, metric: str) -> tuple[str, str]:
 
 
 def changes(p: Phrases) -> Table:
-    """The model less its baseline on the same rows; what got worse first."""
+    """The model less its baseline on the same rows: all cases, then what got worse, large groups first."""
     t = p.t
     rank = {"worse": 0, "better": 1}
-    found = sorted(p.evidence.results.changes, key=lambda c: rank.get(c.change or "", 2))
+    found = sorted(
+        p.evidence.results.changes, key=lambda c: (bool(c.slice), rank.get(c.change or "", 2), len(c.slice))
+    )
     rows = []
     for change in found:
         word = (
@@ -132,6 +134,7 @@ def changes(p: Phrases) -> Table:
                 p.group(change.slice, change.klass),
                 p.metric(change.metric),
                 word,
+                t("number.none") if change.n is None else p.count(change.n),
                 value,
                 interval,
                 p.probability(change.p_value),
@@ -142,11 +145,12 @@ def changes(p: Phrases) -> Table:
         t("table.group"),
         t("table.metric"),
         t("table.result"),
+        t("table.support"),
         t("table.difference"),
         level,
         t("concepts.p"),
     )
-    return table(p, "changes", heads, rows, 3)
+    return table(p, "changes", heads, rows, 4)
 
 
 def missing_bounds(p: Phrases) -> Table:

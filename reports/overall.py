@@ -46,6 +46,7 @@ class Overall:
     counts: str
     classes: ClassTable | None
     figures: tuple[NamedFigure, ...]
+    in_use: tuple[str, ...]
 
 
 def overall(p: Phrases) -> Overall:
@@ -68,7 +69,28 @@ def overall(p: Phrases) -> Overall:
         figures=()
         if pooled is None
         else tuple(NamedFigure(p.metric(e.metric), figure_of(p, pooled, e.metric)) for e in pooled.estimates),
+        in_use=in_use(p),
     )
+
+
+def in_use(p: Phrases) -> tuple[str, ...]:
+    """Precision and negative predictive value at the stated prevalence of use, a sentence each."""
+    sentences = []
+    for item in p.evidence.results.at_prevalence:
+        if item.slice:
+            continue
+        name = p.metric(item.metric)
+        if item.klass is not None:
+            name = p.t("group.joiner").join([name, p.t("group.class", name=visible(item.klass))])
+        share = p.limit(item.prevalence, "percent")
+        if item.value is None:
+            reason = visible(item.undefined or "")
+            sentences.append(p.t("overall.in_use_undefined", metric=name, share=share, reason=reason))
+            continue
+        interval = p.interval(item.low, item.high, "percent")
+        value = p.t("findings.value", value=p.number(item.value, "percent"), interval=interval)
+        sentences.append(p.t("overall.in_use", metric=name, share=share, value=value))
+    return tuple(sentences)
 
 
 def class_metrics(p: Phrases, records: Sequence[SliceRecord]) -> list[str]:

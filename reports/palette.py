@@ -14,7 +14,10 @@ OUTCOMES = ("fails", "cannot_tell", "not_enough_data", "not_tested", "meets")
 
 @dataclass(frozen=True, slots=True)
 class Palette:
-    """Colours as ``#rrggbb``; ``outcome`` for marks and words, ``tint`` for the ground behind them."""
+    """Colours as ``#rrggbb``; ``outcome`` for marks and words, ``tint`` for the ground behind them.
+
+    ``series``: curves of several groups; none of them is an outcome's colour.
+    """
 
     page: str
     panel: str
@@ -24,6 +27,7 @@ class Palette:
     accent: str
     outcome: dict[str, str]
     tint: dict[str, str]
+    series: tuple[str, ...]
 
 
 LIGHT = Palette(
@@ -47,6 +51,7 @@ LIGHT = Palette(
         "not_tested": "#f0eef9",
         "meets": "#e5f3f2",
     },
+    series=("#1f4e79", "#a83279", "#6f6a00", "#2b2b2b", "#3f83c4"),
 )
 
 DARK = Palette(
@@ -70,6 +75,7 @@ DARK = Palette(
         "not_tested": "#29253f",
         "meets": "#12322f",
     },
+    series=("#8dbdec", "#f08fc4", "#d2c94a", "#f2f2f2", "#5b8fd0"),
 )
 
 
@@ -81,4 +87,5 @@ def variables(palette: Palette) -> str:
     }  # fmt: skip
     named = {name.replace("_", "-"): colour for name, colour in palette.outcome.items()}
     tints = {"tint-" + name.replace("_", "-"): colour for name, colour in palette.tint.items()}
-    return ";".join(f"--{name}:{colour}" for name, colour in {**plain, **named, **tints}.items())
+    series = {f"series-{i + 1}": colour for i, colour in enumerate(palette.series)}
+    return ";".join(f"--{name}:{colour}" for name, colour in {**plain, **named, **tints, **series}.items())

@@ -65,7 +65,7 @@ class Report:
     heats_left: int
     class_charts: tuple[grids.HeatChart, ...]
     class_left: int
-    curves: tuple[curve_charts.CurveChart, ...]
+    curves: tuple[curve_charts.CurveBlock, ...]
     further: tuple[further.Table, ...]
     concepts: concept_charts.Concepts | None
     findings: tuple[sections.FindingBlock, ...]
@@ -124,7 +124,7 @@ def build(evidence: Evidence, catalogue: Catalogue, *, evidence_sha256: str, pap
         heats_left=heats_left,
         class_charts=by_class,
         class_left=class_left,
-        curves=curve_charts.curve_charts(p),
+        curves=curve_charts.curve_blocks(p),
         further=further.tables(p),
         concepts=concept_charts.concepts(p),
         findings=sections.findings(p),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from reports.canvas import Axis, Canvas, Limit, Placed, Point, axis_for, mark, shorten, wrap
 from reports.figures import (
+    DASHES,
     Curve,
     Heat,
     HeatCell,
@@ -143,7 +144,11 @@ def test_curves_keep_every_label_whole_and_apart(labels: list[str]) -> None:
         for label in labels
     ]
     ticks = ["0", "0.25", "0.5", "0.75", "1"]
-    check(draw_curves(lines, title="t", x_text="False-positive rate", y_text="Recall", ticks=ticks))
+    check(
+        draw_curves(
+            lines, title="t", x_text="False-positive rate", y_text="Recall", x_ticks=ticks, y_ticks=ticks
+        )
+    )
 
 
 def test_the_check_notices_an_overlap_and_a_cut_label() -> None:
@@ -250,6 +255,13 @@ def test_every_text_has_contrast_on_every_ground_it_stands_on(palette: Palette) 
         assert contrast(palette.outcome[outcome], tint) >= 4.5
         assert contrast(palette.ink, tint) >= 7
         assert contrast(palette.muted, tint) >= 4.5
+
+
+@pytest.mark.parametrize("palette", [LIGHT, DARK], ids=["light", "dark"])
+def test_curves_have_contrast_and_no_outcome_s_colour(palette: Palette) -> None:
+    assert len(set(palette.series)) == len(DASHES) == 5
+    assert all(contrast(colour, palette.page) >= 3 for colour in palette.series)
+    assert not set(palette.series) & set(palette.outcome.values())
 
 
 # Machado, Oliveira & Fernandes (2009), severity 1, on linear RGB.

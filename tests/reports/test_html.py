@@ -11,9 +11,11 @@ from html.parser import HTMLParser
 
 import pytest
 
+from reports import curve_charts
 from reports.document import print_html
-from reports.evidence import Evidence
+from reports.evidence import CurvePoint, Evidence, ScoreCurve
 from reports.html import screen_html
+from reports.phrases import Phrases
 from reports.strings import Catalogue, load
 from tests.reports import sample
 
@@ -171,9 +173,7 @@ def test_the_pseudo_locale_test_would_notice() -> None:
     assert re.findall(r"[A-Za-z]{2,}", pseudo("What fails, {name}")) == ["name"]
 
 
-def curves() -> list[object]:
-    from reports.evidence import CurvePoint, ScoreCurve
-
+def curves() -> list[ScoreCurve]:
     points = []
     for i in range(21):
         y = (i / 20) ** 0.5
@@ -186,14 +186,57 @@ def curves() -> list[object]:
 
 
 def test_score_curves_are_drawn_where_they_exist() -> None:
-    evidence = sample.evidence()
     assert 'id="curves"' not in document("evidence")
-    with_curves = evidence.model_copy(
-        update={"results": evidence.results.model_copy(update={"curves": curves()})}
-    )
-    html = print_html(with_curves)
+    html = print_html(with_curves(sample.evidence(), curves()))
     assert 'id="curves"' in html
-    assert html.count('class="curve"') == 2 * 9  # a line and its sample in the legend
+    assert html.count('class="curve curve-') == 2 * 9  # a line and its sample in the legend
+    assert html.count('class="band-') == 9
+    assert html.count("at the operating threshold, 0.42") == 2  # all cases, and sex; on the ROC charts only
+
+
+def test_values_and_their_curves_stand_in_the_order_of_the_data_with_the_operating_point() -> None:
+    evidence = sample.evidence()
+    data = evidence.data.model_copy(update={"threshold": 0.5, "tie": ">="})
+    backwards = [c for c in reversed(curves()) if c.kind != "pr"]
+    p = Phrases(with_curves(evidence.model_copy(update={"data": data}), backwards), load("en"))
+    first, sex = curve_charts.curve_blocks(p)
+    assert (first.title, sex.title) == ("All cases", "sex")
+    roc = next(chart for chart in sex.charts if chart.kind == "ROC curve")
+    assert [line.label for line in roc.lines] == ["sex: F", "sex: M"]
+    assert roc.mark_text == "at the operating threshold, 0.5"
+    for line in roc.lines:
+        value = line.label.removeprefix("sex: ")
+        record = next(r for r in evidence.results.slices if r.slice == {"sex": value})
+        assert record.counts is not None
+        c = record.counts
+        assert line.mark == pytest.approx((c.fp / (c.fp + c.tn), c.tp / (c.tp + c.fn)))
+    (row, _) = roc.rows
+    assert row.cases == "40 cases each"
+    assert len(row.cells) == 11
+    assert (row.cells[-1].y, row.cells[-1].interval, row.cells[-1].x) == (
+        "100.0%",
+        "95.0 to 100.0%",
+        "FPR 100.0%",
+    )
+
+
+def test_three_curves_have_no_bands_and_six_stand_in_two_charts() -> None:
+    evidence = sample.evidence()
+    points = curves()[0].points
+    ages = next(a for a in evidence.data.attributes if a.name == "age").values
+    many = [
+        ScoreCurve(kind="roc", slice={"age": value}, points=points)
+        for value in [*(v.value for v in ages), "x", "y"]
+    ]
+    p = Phrases(with_curves(evidence, many), load("en"))
+    blocks = curve_charts.curve_blocks(p)
+    assert [len(block.charts[0].lines) for block in blocks] == [5, 1]
+    assert all(not line.band for line in blocks[0].charts[0].lines)
+    assert blocks[1].charts[0].lines[0].band
+
+
+def with_curves(evidence: Evidence, found: list[ScoreCurve]) -> Evidence:
+    return evidence.model_copy(update={"results": evidence.results.model_copy(update={"curves": found})})
 
 
 def test_words_that_promise_too_much_are_never_used() -> None:

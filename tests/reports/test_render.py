@@ -10,7 +10,7 @@ import pytest
 from reports import charts, concept_charts, further, grids, overall, page_one, sections
 from reports.document import print_html
 from reports.errors import RenderError
-from reports.evidence import Change, Evidence, Limits, WorstGap
+from reports.evidence import AtPrevalence, Change, Evidence, Limits, WorstGap
 from reports.phrases import Phrases
 from reports.render import FORMATS, check_formats, render
 from reports.sections import figure_of
@@ -195,6 +195,7 @@ def test_further_checks_are_tables_where_the_run_made_them() -> None:
     }
     same = {
         **worse,
+        "n": 1234,
         "slice": {"scanner": "GE"},
         "change": "no change shown",
         "difference": {"value": 0.01, "low": -0.01, "high": 0.03},
@@ -207,8 +208,9 @@ def test_further_checks_are_tables_where_the_run_made_them() -> None:
         ("scanner", "Recall", "GE", "Canon", "recall-floor", "+16.1\u00a0pts", "+10.0 to +22.0\u00a0pts"),
     )
     assert [row[2] for row in change.rows] == ["Worse", "No change shown"]
+    assert [row[3] for row in change.rows] == ["–", "1,234"]
     assert (
-        change.rows[0][4] == "\u22120.1 to \u22120.001\u00a0pts"
+        change.rows[0][5] == "\u22120.1 to \u22120.001\u00a0pts"
     )  # worse: the printed interval stays below 0
     assert 'id="further"' in print_html(known)
 
@@ -319,3 +321,24 @@ def test_an_annex_row_is_a_slice_where_no_rule_judges_a_class() -> None:
     assert len(on_paper.rows) == len(pooled)
     assert f"their {len(evidence.results.slices)} rows by class" in on_paper.note
     assert len(sections.annex(p, paper=False).rows) == len(pooled) + len(evidence.results.slices)
+
+
+def test_predictive_values_in_use_stand_with_the_overall_results() -> None:
+    evidence = sample.evidence()
+    assert overall.overall(phrases(evidence)).in_use == ()
+    item = AtPrevalence(
+        slice={}, metric="precision", prevalence=0.05, value=0.215, low=0.2, high=0.2304, method="m"
+    )
+    more = [
+        item,
+        item.model_copy(update={"metric": "npv", "value": None, "undefined": "nothing is passed over"}),
+        item.model_copy(update={"slice": {"sex": "F"}}),
+    ]
+    known = evidence.model_copy(
+        update={"results": evidence.results.model_copy(update={"at_prevalence": more})}
+    )
+    assert overall.overall(phrases(known)).in_use == (
+        "Precision if 5% of the cases are positive: 21.5% (20.0 to 23.0%).",
+        "Negative predictive value if 5% of the cases are positive: undefined (nothing is passed over).",
+    )
+    assert "Precision if 5% of the cases are positive" in print_html(known)
