@@ -66,24 +66,15 @@ MOST_BANDS = 2
 
 def curve_blocks(p: Phrases) -> tuple[CurveBlock, ...]:
     """All cases first, then attributes and values in the order of the data; at most five curves a chart."""
-    attributes = {attribute.name: i for i, attribute in enumerate(p.evidence.data.attributes)}
-    places = {
-        (attribute.name, value.value): i
-        for attribute in p.evidence.data.attributes
-        for i, value in enumerate(attribute.values)
-    }
-    blocks: dict[tuple[int, str, str], dict[str, list[ScoreCurve]]] = {}
-    for curve in p.evidence.results.curves:
-        names = " × ".join(curve.slice)
-        rank = max((attributes.get(name, len(attributes)) for name in curve.slice), default=-1)
-        kinds = blocks.setdefault((rank, names, curve.klass or ""), {})
+    blocks: dict[tuple[object, ...], dict[str, list[ScoreCurve]]] = {}
+    for curve in sorted(p.evidence.results.curves, key=lambda c: p.order(c.slice, c.klass)):
+        kinds = blocks.setdefault((tuple(sorted(curve.slice)), curve.klass), {})
         kinds.setdefault(curve.kind, []).append(curve)
     made = []
-    for (_, names, klass), kinds in sorted(blocks.items(), key=lambda item: item[0]):
-        for found in kinds.values():
-            found.sort(key=lambda c: tuple(places.get(pair, len(places)) for pair in c.slice.items()))
+    for kinds in blocks.values():
+        first = next(iter(kinds.values()))[0]
+        title = p.group({}, first.klass) if not first.slice else " × ".join(visible(n) for n in first.slice)
         longest = max(len(found) for found in kinds.values())
-        title = p.group({}, klass or None) if not names else visible(names)
         for start in range(0, longest, MOST_CURVES):
             parts = [(kind, found[start : start + MOST_CURVES]) for kind, found in kinds.items()]
             charts = tuple(chart(p, kind, title, part) for kind, part in parts if part)

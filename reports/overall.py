@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reports.evidence import SliceRecord
-from reports.phrases import Phrases
+from reports.phrases import Phrases, visible
 from reports.sections import Figure, figure_of
 
 BODY = ("precision", "recall", "fpr")
@@ -81,7 +81,7 @@ def in_use(p: Phrases) -> tuple[str, ...]:
             continue
         name = p.metric(item.metric)
         if item.klass is not None:
-            name = p.t("group.joiner").join([name, p.t("group.class", name=visible(item.klass))])
+            name = p.t("group.joiner").join([name, p.t("group.class", name=p.klass(item.klass))])
         share = p.limit(item.prevalence, "percent")
         if item.value is None:
             reason = visible(item.undefined or "")

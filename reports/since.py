@@ -87,7 +87,7 @@ def change(p: Phrases) -> Change | None:
     groups = [
         (p.group(item.slice), t(f"since.{key}"), p.count(item.n))
         for key, items in (("vanished", since.vanished), ("appeared", since.appeared))
-        for item in items
+        for item in sorted(items, key=lambda item: p.order(item.slice, None))
     ]
     limits = any(figure.joint is not None for figure in since.figures)
     return Change(
@@ -124,7 +124,7 @@ def change(p: Phrases) -> Change | None:
         groups_note=left(p, groups),
         concepts=tuple(
             Row(
-                name=t("group.concept", concept=visible(item.concept), klass=visible(item.klass)),
+                name=t("group.concept", concept=visible(item.concept), klass=p.klass(item.klass)),
                 about=visible(item.layer),
                 then=concept(p, item.then),
                 now=concept(p, item.now),
