@@ -100,7 +100,7 @@ def analyse(
 
     estimation = Estimation.of(counted, pairs, chosen, tuple(POOLED[name] for name in over), progress)
     results = redrawn(estimation, estimation.closed_form(alpha), alpha, resamples, seed, threads, progress)
-    results = adjusted(results)
+    results = adjusted(estimation.tested(results, alpha))
 
     classes = counted.space.classes
     scores = Scores(counted, pairs, of_scores, confidence)

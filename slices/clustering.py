@@ -71,7 +71,8 @@ def linearise(
     result = {}
     for metric in metrics:
         if isinstance(metric, PooledMetric):
-            slope = np.nan_to_num(np.stack([metric.gradient(side) for side in total]))
+            # A side without rows has no slope; what division left there is neither number nor 0.
+            slope = np.nan_to_num(np.stack([metric.gradient(side) for side in total]), posinf=0, neginf=0)
             influence = np.einsum("pskf,skf->ps", each, slope)[..., None]
             # Of one row of each kind: a multi-class row stands in the tables of all classes.
             single = np.einsum("rkf,skf->sr", kinds, slope)

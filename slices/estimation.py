@@ -205,6 +205,19 @@ class Estimation:
         outer, inner = (gap.difference if quantity == "difference" else gap.ratio for gap in made)
         return hull(outer, inner)
 
+    def tested(self, results: Sequence[Results], alpha: float) -> list[Results]:
+        """P-values dual to the closed-form limits, where the draws gave none."""
+        found = []
+        for result in results:
+            p_value = result.gap.p_value.copy()
+            places = np.nonzero(np.isnan(p_value) & np.isfinite(result.gap.difference.low))
+            if places[0].size:
+                p_value[places] = self._gaps(
+                    result.metric.name, result.pooled, (places[0], places[1]), alpha
+                ).p_value
+            found.append(replace(result, gap=replace(result.gap, p_value=p_value)))
+        return found
+
     def _closed_form(self, name: str, pooled: bool, places: Places, alpha: float) -> Results:
         value = self._bounds(name, pooled, places, alpha, side=0)
         designs = [self._designs(pooled, side, places).get(name) for side in (0, 1)]
@@ -237,7 +250,7 @@ class Estimation:
             metric=figure,
             value=value,
             other=self._bounds(name, pooled, places, alpha, side=1),
-            gap=self._gaps(name, pooled, places, alpha),
+            gap=self._gaps(name, pooled, places, alpha, tested=False),
             support=support[0],
             other_support=support[1],
             undefined=np.zeros((3, *value.value.shape)),

@@ -77,11 +77,12 @@ def jeffreys(count: ArrayLike, n: ArrayLike, alpha: ArrayLike) -> Pair:
     from scipy.special import betaincinv
 
     x, size, a = np.broadcast_arrays(*_floats(count, n, alpha))
-    low = betaincinv(x + 0.5, size - x + 0.5, a / 2)
-    high = betaincinv(x + 0.5, size - x + 0.5, 1 - a / 2)
-    exact_low, exact_high = clopper_pearson(x, size, a)
+    low: Array = np.asarray(betaincinv(x + 0.5, size - x + 0.5, a / 2), dtype=np.float64)
+    high: Array = np.asarray(betaincinv(x + 0.5, size - x + 0.5, 1 - a / 2), dtype=np.float64)
     at_end = (x <= 0) | (x >= size)
-    return np.where(at_end, exact_low, low), np.where(at_end, exact_high, high)
+    if np.any(at_end):
+        low[at_end], high[at_end] = clopper_pearson(x[at_end], size[at_end], a[at_end])
+    return low, high
 
 
 def mid_p(count: ArrayLike, n: ArrayLike, alpha: ArrayLike) -> Pair:

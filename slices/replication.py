@@ -101,6 +101,7 @@ def replicate(
     point = np.moveaxis(space.confusion(table), -1, 1).astype(np.float64)[..., None]
     joint = patterns is not None or any(figure.klass is None for figure in figures)
     whole = _leave_one_out(space, table, patterns) if joint else None
+    rows_left_out: dict[int | None, tuple[Array, Array]] = {}
     low, high = np.full((3, len(figures)), np.nan), np.full((3, len(figures)), np.nan)
     p_value = np.full(len(figures), np.nan)
     method = np.zeros((3, len(figures)), dtype=np.int8)
@@ -111,17 +112,19 @@ def replicate(
         if whole is not None and (klass is None or patterns is not None):
             left_out, times = whole[0][at], whole[1]
         else:
-            left_out, times = _rows_left_out(point[at])
+            if klass not in rows_left_out:
+                rows_left_out[klass] = _rows_left_out(point[at])
+            left_out, times = rows_left_out[klass]
         replicates = _quantities(metric, drawn[at], figure.gap)
-        values = _quantities(metric, point[at], figure.gap)
+        replicates.sort(axis=-1)
+        values = _quantities(metric, point[at], figure.gap)[:, 0]
         jackknife = _quantities(metric, left_out, figure.gap)
-        for quantity in range(len(replicates)):
+        for quantity, rows in enumerate(replicates):
             if quantity == VALUE and not figure.value:
                 continue
-            rows = np.sort(replicates[quantity])
-            defined = int(np.searchsorted(rows, np.inf, side="left"))
+            defined = int(rows.searchsorted(np.inf, side="left"))
             undefined[quantity, number] = 1 - defined / draws
-            value = float(values[quantity][0])
+            value = float(values[quantity])
             if undefined[quantity, number] > MOST_UNDEFINED or not np.isfinite(value):
                 continue
             usable = rows[:defined]
@@ -148,14 +151,14 @@ def _enough(tails: tuple[float, float], count: int) -> bool:
     return min(tails[0], 1 - tails[1]) * count >= FEWEST_IN_TAIL - 5e-7
 
 
-def _quantities(metric: Metric | PooledMetric, counts: Array, gap: bool) -> list[Array]:
-    """Value, and with ``gap`` difference and ratio, from counts (2, 4, [classes,] draws)."""
+def _quantities(metric: Metric | PooledMetric, counts: Array, gap: bool) -> Array:
+    """Value, and with ``gap`` difference and ratio, from counts (2, 4, [classes,] draws): (1 or 3, draws)."""
     value = metric.value(*counts[0])
     if not gap:
-        return [value]
+        return value[None]
     other = metric.value(*counts[1])
     with np.errstate(divide="ignore", invalid="ignore"):
-        return [value, value - other, value / other]
+        return np.stack([value, value - other, value / other])
 
 
 def _draw(

@@ -169,8 +169,8 @@ def bias_correction(sorted_replicates: NDArray[np.floating], value: float) -> fl
 def mid_rank(sorted_replicates: NDArray[np.floating], value: float) -> float:
     """Share of replicates below ``value``, ties by half."""
     probe = sorted_replicates.dtype.type(value)
-    below = np.searchsorted(sorted_replicates, probe, side="left")
-    upto = np.searchsorted(sorted_replicates, probe, side="right")
+    below = sorted_replicates.searchsorted(probe, side="left")
+    upto = sorted_replicates.searchsorted(probe, side="right")
     return float(below + upto) / (2 * sorted_replicates.size)
 
 

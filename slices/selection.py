@@ -228,11 +228,9 @@ def proportion_limits(
     count: Array, n: Array, alpha: Array, *, exact: bool = False
 ) -> tuple[Array, Array, NDArray[np.int_]]:
     """Limits of proportions whose unit is the row, as the table above says; and their method's code."""
-    low, high = clopper_pearson(count, n, alpha)
-    method = np.full(low.shape, EXACT)
-    if exact:
-        return low, high, method
-    hull = (n >= EXACT_BELOW) & (count > 0) & (count < n)
+    low, high, method = np.empty(count.shape), np.empty(count.shape), np.full(count.shape, EXACT)
+    hull = (n >= EXACT_BELOW) & (count > 0) & (count < n) & (not exact)
+    low[~hull], high[~hull] = clopper_pearson(count[~hull], n[~hull], alpha[~hull])
     if np.any(hull):
         x, size = count[hull], n[hull]
         level = np.where(size < LATTICE_BELOW, 0.9, 1.0) * alpha[hull]

@@ -56,7 +56,7 @@ def linearise_rows(
     result = {}
     for metric in metrics:
         if isinstance(metric, PooledMetric):
-            slope = np.nan_to_num(np.stack([metric.gradient(side) for side in table]))
+            slope = np.nan_to_num(np.stack([metric.gradient(side) for side in table]), posinf=0, neginf=0)
             influence = np.einsum("rkf,skf->sr", kinds, slope)[..., None]
             size = metric.trials(kinds)[:, None]
             trials = metric.trials(table)[:, None]
