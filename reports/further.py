@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reports.evidence import CorrectedFigure, Limits
-from reports.phrases import Phrases, visible
+from reports.evidence import AtPrevalence, CorrectedFigure, Limits
+from reports.phrases import Phrases, slice_key, visible
 from reports.rounding import Scale, shown
 
 MOST_ROWS = 40
@@ -126,7 +126,7 @@ def changes(p: Phrases) -> Table:
         word = (
             t(f"further.change.{change.change.replace(' ', '_')}")
             if change.change
-            else visible(change.undefined or "")
+            else visible(change.undefined or t("number.none"))
         )
         value, interval = difference(p, change.difference, change.metric)
         rows.append(
@@ -295,21 +295,29 @@ def corrected_checks(p: Phrases) -> Table:
 
 
 def at_prevalence(p: Phrases) -> Table:
-    """Precision and negative predictive value moved to the stated prevalence of use."""
+    """Precision and negative predictive value moved to the stated prevalence of use, a row a group."""
     t = p.t
-    rows = [
-        (
-            p.group(x.slice, x.klass),
-            p.metric(x.metric),
-            p.limit(x.prevalence, "percent"),
-            t("number.none") if x.value is None else p.number(x.value, "percent"),
-            p.interval(x.low, x.high, "percent"),
-        )
-        for x in p.evidence.results.at_prevalence
-    ]
+    every = sorted(p.evidence.results.at_prevalence, key=lambda x: p.order(x.slice, x.klass))
+    metrics = list(dict.fromkeys(x.metric for x in every))
+    groups: dict[tuple[str, str | None], dict[str, AtPrevalence]] = {}
+    for x in every:
+        groups.setdefault((slice_key(x.slice), x.klass), {})[x.metric] = x
+    rows = []
+    for found in groups.values():
+        first = next(iter(found.values()))
+        cells = [cell for metric in metrics for cell in predictive_value(p, found.get(metric))]
+        rows.append((p.group(first.slice, first.klass), p.limit(first.prevalence, "percent"), *cells))
     level = t("table.interval", level=p.level(p.evidence.run.confidence))
-    heads = (t("table.group"), t("table.metric"), t("further.prevalence"), t("table.value"), level)
-    return table(p, "at_prevalence", heads, rows, 3)
+    named = [head for metric in metrics for head in (p.metric(metric), level)]
+    heads = (t("table.group"), t("further.prevalence"), *named)
+    return table(p, "at_prevalence", heads, rows, len(heads) - 1)
+
+
+def predictive_value(p: Phrases, item: AtPrevalence | None) -> tuple[str, str]:
+    """A value with its interval; why there is none, where there is none."""
+    if item is None or item.value is None:
+        return p.t("number.none"), visible(item.undefined or "") if item is not None else ""
+    return p.number(item.value, "percent"), p.interval(item.low, item.high, "percent")
 
 
 def impacts(p: Phrases) -> tuple[Table, ...]:
@@ -321,14 +329,14 @@ def impacts(p: Phrases) -> tuple[Table, ...]:
         rows = []
         for row in impact.rows:
             category = t("group.joiner").join(map(p.value, impact.attributes, row.category))
+            if row.small:
+                category = t("further.small", group=category)
             ratio = t("number.none")
             if row.printed is not None:
                 ratio = shown(row.printed, scale="number", digits=2, style=t.style)
-            small = t("further.small") if row.small else ""
             rows.append(
                 (
                     category,
-                    small,
                     p.count(row.number),
                     p.count(row.selected),
                     p.number(row.rate, "percent"),
@@ -339,7 +347,6 @@ def impacts(p: Phrases) -> tuple[Table, ...]:
         level = t("table.interval", level=p.level(p.evidence.run.confidence))
         heads = (
             t("table.group"),
-            "",
             t("table.rows"),
             t(f"further.{impact.rate}.number"),
             t(f"further.{impact.rate}.name"),

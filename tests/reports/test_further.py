@@ -95,8 +95,18 @@ def test_checks_that_change_stand_first() -> None:
 
 def test_predictive_values_at_the_prevalence_of_use() -> None:
     item = {"slice": {}, "metric": "precision", "prevalence": 0.02, "value": 0.189, "method": "m"}
-    table = tables(at_prevalence=[item | {"low": 0.138, "high": 0.255}])["further-at_prevalence"]
-    assert table.rows == (("All cases", "Precision", "2%", "18.9%", "13.8 to 25.5%"),)
+    undefined = item | {"metric": "npv", "value": None, "low": None, "high": None, "undefined": "no negative"}
+    found = [
+        item | {"low": 0.138, "high": 0.255},
+        undefined,
+        item | {"slice": {"sex": "F"}, "low": 0.1, "high": 0.3},
+    ]
+    table = tables(at_prevalence=found)["further-at_prevalence"]
+    assert table.rows == (
+        ("All cases", "2%", "18.9%", "13.8 to 25.5%", "–", "no negative"),
+        ("sex: F", "2%", "18.9%", "10.0 to 30.0%", "–", ""),
+    )
+    assert table.heads[2::2] == ("Precision", "Negative predictive value")
 
 
 def test_impact_ratios_are_printed_as_the_rules_print_them() -> None:
@@ -108,10 +118,10 @@ def test_impact_ratios_are_printed_as_the_rules_print_them() -> None:
     )
     found = tables(impacts=[selection, scoring])
     first, second = found["further-impacts-1"], found["further-impacts-2"]
-    assert first.rows[0] == ("A", "", "92", "50", "54.3%", "0.82", "0.600 to 1.100")
-    assert first.heads[3:5] == ("Selected", "Selection rate")
-    assert second.heads[3:5] == ("Above median", "Scoring rate")
-    assert second.rows[1][1] == "under 2% of the data"
+    assert first.rows[0] == ("A", "92", "50", "54.3%", "0.82", "0.600 to 1.100")
+    assert first.heads[2:4] == ("Selected", "Selection rate")
+    assert second.heads[2:4] == ("Above median", "Scoring rate")
+    assert second.rows[1][0] == "B (under 2% of the data)"
     assert "scored above the median of all (0.302)" in second.intro
     assert "3 cases without a recorded group are in no row." in first.intro
     assert "left out of the ratios: Too few." in second.intro
