@@ -31,12 +31,6 @@ def refuse_unhonoured(config: Config) -> None:
                 f"Rule '{rule.id}': {rule.metric} needs a score: name the column as 'score' under [log], "
                 "with a threshold and a tie rule."
             )
-        if rule.metric in SCORE_METRICS and config.log.weight is not None:
-            raise InputError(
-                f"Rule '{rule.id}': {rule.metric} beside [log] weight is not honoured by this version of "
-                f"xaudit; "
-                "take one away."
-            )
     for role in ROLES:
         if role not in HONOURED and getattr(config.log, role) is not None:
             raise InputError(f"[log] '{role}' is not honoured by this version of xaudit; take it away.")

@@ -14,7 +14,17 @@ from numpy.typing import NDArray
 
 from slices.intervals import clopper_pearson
 from slices.said import say
-from slices.scores import FEW, Floats, Ints, ScoreEstimate
+from slices.score_limits import Law
+from slices.scores import (
+    FEW,
+    Floats,
+    Ints,
+    ScoreEstimate,
+    bounded_estimate,
+    effective_share,
+    no_probabilities,
+    undefined_estimate,
+)
 
 BINS = 15
 
@@ -26,6 +36,8 @@ class ReliabilityCurve:
     Attributes
     ----------
     rows : int64 array, shape (bins,)
+    share : float64 array, shape (bins,)
+        Of the rows, or of their weights.
     score, observed : float64 array, shape (bins,)
         Mean score and share of positives in the bin.
     low, high : float64 array, shape (bins,)
@@ -35,6 +47,7 @@ class ReliabilityCurve:
     """
 
     rows: Ints
+    share: Floats
     score: Floats
     observed: Floats
     low: Floats
@@ -46,11 +59,12 @@ def reliability(
     scores: Floats,
     labels: NDArray[np.bool_],
     clusters: Ints | None = None,
+    weights: Floats | None = None,
     *,
     bins: int = BINS,
     confidence: float = 0.95,
 ) -> ReliabilityCurve:
-    """Reliability curve in bins of (nearly) equal numbers of rows; equal scores stay in one bin.
+    """Reliability curve in bins of (nearly) equal numbers (sums of weights); equal scores stay in one bin.
 
     Bins of equal numbers rather than equal widths: the latter leave most rows of a skewed score in
     one bin, and were more biased in Roelofs et al. (2022), Mitigating bias in calibration error
@@ -63,28 +77,40 @@ def reliability(
     labels : bool array, shape (rows,)
     clusters : int64 array, shape (rows,), optional
         Cluster codes.
+    weights : float64 array, shape (rows,), optional
+        Above 0.
     """
-    where = _equal_bins(scores, bins)
+    mass = np.ones(scores.size) if weights is None else weights
+    where = _equal_bins(scores, mass, bins)
     size = int(where.max()) + 1
     rows = np.bincount(where, minlength=size)
-    score = np.bincount(where, scores, size) / rows
-    observed = np.bincount(where, labels, size) / rows
+    total = np.bincount(where, mass, size).astype(np.float64)
+    score = np.bincount(where, mass * scores, size) / total
+    # Equal weights add up to the numbers but for rounding.
+    observed = np.minimum(np.bincount(where, mass * labels, size) / total, 1.0)
     # The residual y - p about the bin's gap; n - 1 makes the variance unbiased.
     residual = labels - scores - (observed - score)[where]
-    if clusters is None:
+    if clusters is None and weights is None:
         spread = np.bincount(where, residual**2, size)
         variance = spread / np.maximum(rows - 1, 1) / rows
         effective = rows.astype(np.float64)
     else:
-        variance, effective = _clustered_variance(residual, where, clusters, rows, observed)
+        units = np.arange(scores.size) if clusters is None else clusters
+        variance, number = _clustered_variance(mass * residual, where, units, total)
+        worth = number * total**2 / np.bincount(where, mass**2, size) / rows
+        binomial = observed * (1 - observed)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            effective = np.where((variance > 0) & (binomial > 0), binomial / variance, worth)
+        effective = np.minimum(effective, rows)
     low, high = clopper_pearson(observed * effective, effective, 1 - confidence)
-    return ReliabilityCurve(rows.astype(np.int64), score, observed, low, high, variance)
+    return ReliabilityCurve(rows.astype(np.int64), total / total.sum(), score, observed, low, high, variance)
 
 
 def calibration_error(
     scores: Floats,
     labels: NDArray[np.bool_],
     clusters: Ints | None = None,
+    weights: Floats | None = None,
     *,
     bins: int = BINS,
     confidence: float = 0.95,
@@ -101,7 +127,8 @@ def calibration_error(
     The standard error is that of the debiased sum with each bin's gap normal about the observed one
     (by quadrature; it exceeds the plug-in's where gaps are near 0), bins taken as independent, and of
     the correction's own size; the interval is truncated to [0, 1]. With fewer than 10 rows a bin
-    fewer bins are used, never fewer than 2; below 20 rows (clusters): undefined.
+    fewer bins are used, never fewer than 2; below 20 rows (clusters): undefined. Weighted rows count with
+    Kish's effective number.
 
     References
     ----------
@@ -110,33 +137,14 @@ def calibration_error(
     rows = int(scores.size)
     units = rows if clusters is None else int(np.unique(clusters).size)
     method = say("method.debiased", "debiased (Kumar, Liang & Ma 2019), bins of equal numbers")
-    if units < 2 * FEW:
-        if clusters is None:
-            few = say(
-                "undefined.few_scored_rows",
-                "{rows} rows with a score; {minimum} are needed.",
-                rows=units,
-                minimum=2 * FEW,
-            )
-        else:
-            few = say(
-                "undefined.few_scored_clusters",
-                "{clusters} clusters with a score; {minimum} are needed.",
-                clusters=units,
-                minimum=2 * FEW,
-            )
-        return ScoreEstimate(None, None, None, None, rows, method, few)
-    if not bool(np.all((scores >= 0) & (scores <= 1))):
-        reason = say(
-            "undefined.no_probabilities",
-            "Scores run from {low:g} to {high:g}: they are no probabilities.",
-            low=scores.min(),
-            high=scores.max(),
-        )
-        return ScoreEstimate(None, None, None, None, rows, method, reason)
-    used = max(2, min(bins, rows // FEW))
-    curve = reliability(scores, labels, clusters, bins=used, confidence=confidence)
-    share = curve.rows / rows
+    worth = effective_share(weights)
+    if units * worth < 2 * FEW:
+        return undefined_estimate(rows, method, _few(units, worth, of_clusters=clusters is not None))
+    if (reason := no_probabilities(scores)) is not None:
+        return undefined_estimate(rows, method, reason)
+    used = max(2, min(bins, int(rows * worth + 1e-9) // FEW))
+    curve = reliability(scores, labels, clusters, weights, bins=used, confidence=confidence)
+    share = curve.share
     gap = np.abs(curve.observed - curve.score)
     folded = folded_normal_mean(gap, np.sqrt(curve.variance))
     plug_in = float(share @ gap)
@@ -149,11 +157,32 @@ def calibration_error(
             "undefined.no_spread_in_bins",
             "Every bin holds one class and one score: the error has no spread to measure.",
         )
-        return ScoreEstimate(value, None, None, None, rows, method, reason)
-    from scipy.special import ndtri
+        return undefined_estimate(rows, method, reason, value=value)
+    return bounded_estimate(Law("linear", value, se), rows, method, confidence)
 
-    reach = float(ndtri((1 + confidence) / 2)) * se
-    return ScoreEstimate(value, max(0.0, value - reach), min(1.0, value + reach), se, rows, method)
+
+def _few(units: int, worth: float, *, of_clusters: bool) -> str:
+    """Why so few rows or clusters are too few."""
+    if worth < 1 and units >= 2 * FEW:
+        return say(
+            "undefined.few_effective",
+            "{units:.1f} effective rows or clusters with a score (Kish); {minimum} are needed.",
+            units=units * worth,
+            minimum=2 * FEW,
+        )
+    if of_clusters:
+        return say(
+            "undefined.few_scored_clusters",
+            "{clusters} clusters with a score; {minimum} are needed.",
+            clusters=units,
+            minimum=2 * FEW,
+        )
+    return say(
+        "undefined.few_scored_rows",
+        "{rows} rows with a score; {minimum} are needed.",
+        rows=units,
+        minimum=2 * FEW,
+    )
 
 
 def folded_normal_mean(mean: Floats, deviation: Floats) -> Floats:
@@ -182,27 +211,25 @@ def _debiased_variance(gap: Floats, deviation: Floats) -> Floats:
     return result
 
 
-def _equal_bins(scores: Floats, bins: int) -> Ints:
+def _equal_bins(scores: Floats, mass: Floats, bins: int) -> Ints:
     """Bin of each row: by the rank of its score's first row, so that ties share a bin; codes without gaps."""
-    values, where, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    middle = np.cumsum(counts) - counts / 2
-    of_value = np.minimum((middle * bins / scores.size).astype(np.int64), bins - 1)
+    values, where = np.unique(scores, return_inverse=True)
+    each = np.bincount(where, mass, values.size)
+    middle = np.cumsum(each) - each / 2
+    of_value = np.minimum((middle * bins / each.sum()).astype(np.int64), bins - 1)
     _, dense = np.unique(of_value, return_inverse=True)
     return dense[where].astype(np.int64) if values.size else np.zeros(0, dtype=np.int64)
 
 
 def _clustered_variance(
-    residual: Floats, where: Ints, clusters: Ints, rows: Ints, observed: Floats
+    residual: Floats, where: Ints, clusters: Ints, total: Floats
 ) -> tuple[Floats, Floats]:
-    """Variance of each bin's gap from cluster totals, and the rows that the bin is worth."""
-    size = rows.size
+    """Variance of each bin's gap from cluster totals, and the clusters in the bin."""
+    size = total.size
     _, code = np.unique(clusters, return_inverse=True)
     pair, at = np.unique(code.astype(np.int64) * size + where, return_inverse=True)
     totals = np.bincount(at, residual)
     bin_of = pair % size
-    count = np.bincount(bin_of, minlength=size)
-    variance = np.bincount(bin_of, totals**2, size) * count / np.maximum(count - 1, 1) / rows**2
-    binomial = observed * (1 - observed)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        effective = np.where((variance > 0) & (binomial > 0), binomial / variance, count)
-    return variance, np.minimum(effective, rows)
+    count = np.bincount(bin_of, minlength=size).astype(np.float64)
+    variance = np.bincount(bin_of, totals**2, size) * count / np.maximum(count - 1, 1) / total**2
+    return variance, count

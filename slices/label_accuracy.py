@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from slices.comparison import mean_weight
 from slices.counts import CountedLog, SliceCounts
 from slices.degrees import matched_degrees
-from slices.intervals import clopper_pearson
+from slices.intervals import clopper_pearson, logit_t
 from slices.metrics import Metric, gradient
 from slices.said import say
-from slices.scores import logit_limits
+from slices.score_limits import NORMAL
 
 Floats = NDArray[np.float64]
 
@@ -216,11 +216,10 @@ def corrected_metric(
         low, high = value - quantile * se, value + quantile * se
         if high < metric.lowest or low > metric.highest:
             return Corrected(None, None, None, undefined=_contradiction(accuracy))
-    reach, span = quantile * se, metric.highest - metric.lowest
     if metric.lowest < low and high < metric.highest:
-        low, high = (
-            metric.lowest + span * v for v in logit_limits((value - metric.lowest) / span, 1, reach / span)
-        )
+        span = metric.highest - metric.lowest
+        limits = logit_t((value - metric.lowest) / span, se / span, NORMAL, 1 - confidence)
+        low, high = (metric.lowest + span * float(v) for v in limits)
     low, value, high = (min(metric.highest, max(metric.lowest, v)) for v in (low, value, high))
     return Corrected(value, low, high)
 

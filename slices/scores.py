@@ -8,22 +8,26 @@ calibration error and reliability (`slices.calibration`), curves and thresholds
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import exp, log, sqrt
+from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
 from slices.degrees import satterthwaite_degrees
-from slices.intervals import clopper_pearson
-from slices.said import say
+from slices.said import Said, say
+from slices.score_limits import Law, Laws
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Sums = NDArray[np.int64] | NDArray[np.float64]
 
 # Below so many units (rows, clusters) a linearised variance is no guide.
 FEW = 10
 # Below so many rows of a class DeLong's is not either: 92% coverage at 12 positives, 94% at 20.
 FEW_OF_A_CLASS = 20
+
+NO_POSITIVE = say("undefined.no_positive_row", "No row has a positive label.")
+NO_NEGATIVE = say("undefined.no_negative_row", "No row has a negative label.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +38,21 @@ class ScoreHistogram:
     ----------
     scores : float64 array, shape (bins,)
         Strictly ascending; a bin's representative score.
-    positives, negatives : int64 array, shape (bins,)
-        Rows with a positive or negative label.
+    positives, negatives : int64 or float64 array, shape (bins,)
+        Rows with a positive or negative label, or the sums of their weights.
     """
 
     scores: Floats
-    positives: Ints
-    negatives: Ints
+    positives: Sums
+    negatives: Sums
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreEstimate:
-    """A metric of scores; ``undefined`` is the reason why ``value`` or its limits are None."""
+    """A metric of scores; ``undefined`` is the reason why ``value`` or its limits are None.
+
+    ``law`` is what its limits are made from, at any level.
+    """
 
     value: float | None
     low: float | None
@@ -54,14 +61,45 @@ class ScoreEstimate:
     support: int
     method: str
     undefined: str | None = None
+    law: Law | None = None
 
 
-def histogram(scores: Floats, labels: NDArray[np.bool_]) -> ScoreHistogram:
-    """Count positives and negatives per distinct score: exact, no binning."""
+def undefined_estimate(
+    support: int, method: str, reason: str, *, value: float | None = None
+) -> ScoreEstimate:
+    """A metric without limits, or without a value at all."""
+    return ScoreEstimate(value, None, None, None, support, method, reason)
+
+
+def bounded_estimate(law: Law, support: int, method: str, confidence: float) -> ScoreEstimate:
+    """A metric with the limits that its law gives at a confidence."""
+    low, high = (float(v[0]) for v in Laws([law]).limits(1 - confidence))
+    error = law.error if law.kind in ("logit", "linear") else None
+    return ScoreEstimate(law.value, low, high, error, support, method, None, law)
+
+
+def histogram(scores: Floats, labels: NDArray[np.bool_], weights: Floats | None = None) -> ScoreHistogram:
+    """Count positives and negatives per distinct score, or add their weights: exact, no binning."""
     values, where = np.unique(np.asarray(scores, dtype=np.float64), return_inverse=True)
-    positives = np.bincount(where[labels], minlength=values.size).astype(np.int64)
-    negatives = np.bincount(where[~labels], minlength=values.size).astype(np.int64)
-    return ScoreHistogram(values, positives, negatives)
+
+    def total(rows: NDArray[np.bool_]) -> Sums:
+        if weights is None:
+            return np.bincount(where[rows], minlength=values.size).astype(np.int64)
+        return np.bincount(where[rows], weights[rows], values.size).astype(np.float64)
+
+    return ScoreHistogram(values, total(labels), total(~labels))
+
+
+def effective_share(weights: Floats | None) -> float:
+    """Kish's effective number over the number of rows: what weights leave of a row; 1 without weights.
+
+    References
+    ----------
+    Kish (1965), Survey Sampling, section 8.2.
+    """
+    if weights is None or weights.size == 0:
+        return 1.0
+    return float(weights.sum()) ** 2 / float(weights @ weights) / weights.size
 
 
 def merge(first: ScoreHistogram, second: ScoreHistogram) -> ScoreHistogram:
@@ -81,6 +119,7 @@ def auroc(counts: ScoreHistogram, *, confidence: float = 0.95, logit: bool = Tru
     Parameters
     ----------
     counts : ScoreHistogram
+        Of rows, not of weights.
     logit : bool
         Interval on the logit scale (default; stays inside (0, 1)), else on the linear one.
 
@@ -97,67 +136,73 @@ def auroc(counts: ScoreHistogram, *, confidence: float = 0.95, logit: bool = Tru
     """
     n1, n0 = int(counts.positives.sum()), int(counts.negatives.sum())
     if (reason := _one_class(n1, n0)) is not None:
-        return ScoreEstimate(None, None, None, None, n1 + n0, say("method.delong", "DeLong"), reason)
+        return undefined_estimate(n1 + n0, say("method.delong", "DeLong"), reason)
     v10, v01 = _placements(counts)
     value = float(counts.positives @ v10) / n1
     if min(n1, n0) < FEW_OF_A_CLASS or value in (0.0, 1.0):
-        low, high = newcombe_auc_limits(value, n1, n0, confidence)
-        return ScoreEstimate(
-            value,
-            low,
-            high,
-            None,
-            n1 + n0,
-            say("method.newcombe_few", "Newcombe's method 5 (few rows of a class)"),
-        )
+        method = say("method.newcombe_few", "Newcombe's method 5 (few rows of a class)")
+        return bounded_estimate(Law("newcombe", value, units=n1, others=n0), n1 + n0, method, confidence)
     s10 = float(counts.positives @ (v10 - value) ** 2) / (n1 - 1)
     s01 = float(counts.negatives @ (v01 - value) ** 2) / (n0 - 1)
     se = sqrt(s10 / n1 + s01 / n0)
     if logit:
         influence = np.concatenate([(v10 - value) / n1, (v01 - value) / n0])
-        degrees = satterthwaite_degrees(influence, np.concatenate([counts.positives, counts.negatives]))
-        low, high = logit_limits(value, se, _student(confidence, degrees))
-        return ScoreEstimate(value, low, high, se, n1 + n0, say("method.delong_logit", "DeLong, logit-t"))
-    reach = _normal(confidence) * se
-    return ScoreEstimate(
-        value, value - reach, value + reach, se, n1 + n0, say("method.delong_linear", "DeLong, linear scale")
-    )
+        times = np.concatenate([counts.positives, counts.negatives]).astype(np.int64)
+        law = Law("logit", value, se, satterthwaite_degrees(influence, times))
+        return bounded_estimate(law, n1 + n0, say("method.delong_logit", "DeLong, logit-t"), confidence)
+    method = say("method.delong_linear", "DeLong, linear scale")
+    return bounded_estimate(Law("linear", value, se), n1 + n0, method, confidence)
 
 
 def auroc_clustered(
-    scores: Floats, labels: NDArray[np.bool_], clusters: Ints, *, confidence: float = 0.95
+    scores: Floats,
+    labels: NDArray[np.bool_],
+    clusters: Ints | None,
+    weights: Floats | None = None,
+    *,
+    confidence: float = 0.95,
 ) -> ScoreEstimate:
-    """Area under the ROC curve with Obuchowski's variance for clustered rows, logit-t interval.
+    """Area under the ROC curve of clustered or weighted rows: Obuchowski's variance, logit-t interval.
 
     Parameters
     ----------
     scores, labels, clusters : arrays, shape (rows,)
-        ``clusters`` are codes 0 .. C - 1; a cluster may hold rows of either class or of both.
+        ``clusters`` are codes 0 .. C - 1; a cluster may hold rows of either class or of both. None: each
+        row is its own.
+    weights : float64 array, shape (rows,), optional
+        Above 0. A pair of rows counts with the product of their weights.
 
     Notes
     -----
-    Degrees of freedom: Satterthwaite's, at most the smaller of the numbers of clusters with a positive
-    and with a negative row, less 1 (Obuchowski uses the normal law, which is too narrow below some
-    40 clusters). With fewer than 2 of either, undefined.
+    The variance is that of the rows' influences, each times its weight, summed per cluster: for equal
+    weights Obuchowski's, for rows as clusters DeLong's. Degrees of freedom: Satterthwaite's, at most
+    the smaller of the numbers of clusters with a positive and with a negative row, less 1 (Obuchowski
+    uses the normal law, which is too narrow below some 40 clusters). With fewer than 2 of either,
+    undefined.
 
     References
     ----------
     Obuchowski (1997), Nonparametric analysis of clustered ROC curve data, Biometrics 53, 567-578.
+    Binder (1983), On the variances of asymptotically normal estimators from complex surveys,
+    International Statistical Review 51, 279-292 (linearisation).
     """
-    counts = histogram(scores, labels)
-    n1, n0 = int(counts.positives.sum()), int(counts.negatives.sum())
-    method = say("method.obuchowski", "Obuchowski, logit-t")
-    if (reason := _one_class(n1, n0)) is not None:
-        return ScoreEstimate(None, None, None, None, n1 + n0, method, reason)
+    support = int(labels.size)
+    method = _linearised(clusters, weights, say("method.obuchowski", "Obuchowski, logit-t"))
+    if (reason := _one_class(int(labels.sum()), support - int(labels.sum()))) is not None:
+        return undefined_estimate(support, method, reason)
+    counts = histogram(scores, labels, weights)
+    w1, w0 = float(counts.positives.sum()), float(counts.negatives.sum())
     v10, v01 = _placements(counts)
-    value = float(counts.positives @ v10) / n1
+    value = float(counts.positives @ v10) / w1
     at = np.searchsorted(counts.scores, scores)
-    size = int(clusters.max()) + 1
+    units = np.arange(support) if clusters is None else clusters
+    size = int(units.max()) + 1
+    mass = np.ones(support) if weights is None else weights
     # Centred placements, summed per cluster.
-    d1 = np.bincount(clusters, np.where(labels, v10[at] - value, 0.0), size)
-    d0 = np.bincount(clusters, np.where(labels, 0.0, v01[at] - value), size)
-    i10 = int(np.unique(clusters[labels]).size)
-    i01 = int(np.unique(clusters[~labels]).size)
+    d1 = np.bincount(units, np.where(labels, mass * (v10[at] - value), 0.0), size)
+    d0 = np.bincount(units, np.where(labels, 0.0, mass * (v01[at] - value)), size)
+    i10 = int(np.unique(units[labels]).size)
+    i01 = int(np.unique(units[~labels]).size)
     if min(i10, i01) < 2:
         reason = say(
             "undefined.two_clusters",
@@ -165,62 +210,37 @@ def auroc_clustered(
             positive=i10,
             negative=i01,
         )
-        return ScoreEstimate(value, None, None, None, n1 + n0, method, reason)
-    used = int(np.unique(clusters).size)
-    s10 = i10 / (i10 - 1) * float(d1 @ d1) / n1
-    s01 = i01 / (i01 - 1) * float(d0 @ d0) / n0
-    s11 = used / (used - 1) * float(d1 @ d0)
-    variance = s10 / n1 + s01 / n0 + 2 * s11 / (n1 * n0)
-    if value in (0.0, 1.0) or variance <= 0 or min(i10, i01) < FEW:
+        return undefined_estimate(support, method, reason, value=value)
+    used = int(np.unique(units).size)
+    s10 = i10 / (i10 - 1) * float(d1 @ d1) / w1**2
+    s01 = i01 / (i01 - 1) * float(d0 @ d0) / w0**2
+    s11 = used / (used - 1) * float(d1 @ d0) / (w1 * w0)
+    variance = s10 + s01 + 2 * s11
+    worth = [
+        number * effective_share(None if weights is None else weights[rows])
+        for number, rows in ((i10, labels), (i01, ~labels))
+    ]
+    if value in (0.0, 1.0) or variance <= 0 or min(worth) < (FEW_OF_A_CLASS if clusters is None else FEW):
         # As if each cluster were one row: never more certain than that.
-        low, high = newcombe_auc_limits(value, i10, i01, confidence)
-        return ScoreEstimate(
-            value,
-            low,
-            high,
-            None,
-            n1 + n0,
-            say("method.newcombe_clusters", "Newcombe's method 5 with n = clusters"),
-        )
-    se = sqrt(variance)
-    whole = d1 / n1 + d0 / n0
+        law = Law("newcombe", value, units=worth[0], others=worth[1])
+        few = say("method.newcombe_clusters", "Newcombe's method 5 with n = clusters")
+        if weights is not None:
+            few = say("method.newcombe_weights", "Newcombe's method 5 with effective numbers (Kish)")
+        return bounded_estimate(law, support, few, confidence)
+    whole = d1 / w1 + d0 / w0
     degrees = min(min(i10, i01) - 1, satterthwaite_degrees(whole[whole != 0]))
-    low, high = logit_limits(value, se, _student(confidence, degrees))
-    return ScoreEstimate(value, low, high, se, n1 + n0, method)
-
-
-def newcombe_auc_limits(value: float, n1: int, n0: int, confidence: float) -> tuple[float, float]:
-    """Newcombe's method 5: the areas whose Hanley-McNeil variance reaches the estimate at the level.
-
-    References
-    ----------
-    Newcombe (2006), Confidence intervals for an effect size measure based on the Mann-Whitney
-    statistic, part 2, Statistics in Medicine 25, 559-573, method 5.
-    """
-    from scipy.optimize import brentq
-
-    quantile = _normal(confidence)
-    mean_size = (n1 + n0) / 2
-
-    def excess(theta: float) -> float:
-        spread = 1 + (mean_size - 1) * ((1 - theta) / (2 - theta) + theta / (1 + theta))
-        noise = quantile**2 / (n1 * n0) * spread
-        # At an end the estimate itself is a root too: divide it out.
-        if value == 1:
-            return (1 - theta) - noise * theta
-        if value == 0:
-            return theta - noise * (1 - theta)
-        return (value - theta) ** 2 - noise * theta * (1 - theta)
-
-    low = 0.0 if value <= 0 else float(brentq(excess, 0.0, value))
-    high = 1.0 if value >= 1 else float(brentq(excess, value, 1.0))
-    return low, high
+    return bounded_estimate(Law("logit", value, sqrt(variance), degrees), support, method, confidence)
 
 
 def average_precision(counts: ScoreHistogram, *, confidence: float = 0.95) -> ScoreEstimate:
     """Average precision (area under the precision-recall steps), influence-function error, logit scale.
 
     Fewer than 10 positives, or a value at 1: Clopper-Pearson with the positives as trials.
+
+    Parameters
+    ----------
+    counts : ScoreHistogram
+        Of rows, not of weights.
 
     References
     ----------
@@ -230,70 +250,57 @@ def average_precision(counts: ScoreHistogram, *, confidence: float = 0.95) -> Sc
     n1, n0 = int(counts.positives.sum()), int(counts.negatives.sum())
     method = say("method.influence", "influence function, logit scale")
     if n1 == 0:
-        return ScoreEstimate(
-            None,
-            None,
-            None,
-            None,
-            0,
-            method,
-            say("undefined.no_positive_row", "No row has a positive label."),
-        )
+        return undefined_estimate(0, method, NO_POSITIVE)
     value, of_positive, of_negative = average_precision_influence(counts)
     total = n1 + n0
     square = float(counts.positives @ of_positive**2 + counts.negatives @ of_negative**2)
     se = sqrt(square / total) / sqrt(max(total - 1, 1))
     if n1 < FEW or value >= 1 or se == 0:
-        low, high = exact_limits(value, n1, confidence)
-        return ScoreEstimate(
-            value, low, high, None, n1, say("method.exact_positives", "Clopper-Pearson with n = positives")
-        )
-    low, high = logit_limits(value, se, _normal(confidence))
-    return ScoreEstimate(value, low, high, se, n1, method)
+        method = say("method.exact_positives", "Clopper-Pearson with n = positives")
+        return bounded_estimate(Law("exact", value, units=n1), n1, method, confidence)
+    return bounded_estimate(Law("logit", value, se), n1, method, confidence)
 
 
 def average_precision_clustered(
-    scores: Floats, labels: NDArray[np.bool_], clusters: Ints, *, confidence: float = 0.95
+    scores: Floats,
+    labels: NDArray[np.bool_],
+    clusters: Ints | None,
+    weights: Floats | None = None,
+    *,
+    confidence: float = 0.95,
 ) -> ScoreEstimate:
-    """Average precision with the influence function summed per cluster; logit-t, clusters - 1 degrees."""
-    counts = histogram(scores, labels)
-    n1 = int(counts.positives.sum())
-    method = say("method.influence_clusters", "influence function summed per cluster, logit-t")
+    """Average precision of clustered or weighted rows: the influence function summed per cluster, logit-t.
+
+    Parameters as in `auroc_clustered`.
+    """
+    n1 = int(labels.sum())
+    of_clusters = say("method.influence_clusters", "influence function summed per cluster, logit-t")
+    method = _linearised(clusters, weights, of_clusters)
     if n1 == 0:
-        return ScoreEstimate(
-            None,
-            None,
-            None,
-            None,
-            0,
-            method,
-            say("undefined.no_positive_row", "No row has a positive label."),
-        )
+        return undefined_estimate(0, method, NO_POSITIVE)
+    counts = histogram(scores, labels, weights)
     value, of_positive, of_negative = average_precision_influence(counts)
     at = np.searchsorted(counts.scores, scores)
-    rows = np.where(labels, of_positive[at], of_negative[at]) / scores.size
-    holding = int(np.unique(clusters[labels]).size)
+    mass = np.ones(scores.size) if weights is None else weights
+    rows = mass * np.where(labels, of_positive[at], of_negative[at]) / mass.sum()
+    units = np.arange(scores.size) if clusters is None else clusters
+    holding = int(np.unique(units[labels]).size)
     if holding < 2:
         reason = say(
             "undefined.one_cluster",
             "{clusters} cluster holds a positive row; 2 are needed.",
             clusters=holding,
         )
-        return ScoreEstimate(value, None, None, None, n1, method, reason)
-    se = clustered_error(rows, clusters)
-    if holding < FEW or value >= 1 or se == 0:
-        low, high = exact_limits(value, holding, confidence)
-        return ScoreEstimate(
-            value,
-            low,
-            high,
-            None,
-            n1,
-            say("method.exact_positive_clusters", "Clopper-Pearson with n = clusters with a positive"),
-        )
-    degrees = min(holding - 1, cluster_degrees(rows, clusters))
-    low, high = logit_limits(value, se, _student(confidence, degrees))
-    return ScoreEstimate(value, low, high, se, n1, method)
+        return undefined_estimate(n1, method, reason, value=value)
+    se = clustered_error(rows, units)
+    worth = holding * effective_share(None if weights is None else weights[labels])
+    if worth < FEW or value >= 1 or se == 0:
+        few = say("method.exact_positive_clusters", "Clopper-Pearson with n = clusters with a positive")
+        if weights is not None:
+            few = say("method.exact_weighted_positives", "Clopper-Pearson, n = effective positives (Kish)")
+        return bounded_estimate(Law("exact", value, units=worth), n1, few, confidence)
+    degrees = min(holding - 1, cluster_degrees(rows, units))
+    return bounded_estimate(Law("logit", value, se, degrees), n1, method, confidence)
 
 
 def average_precision_influence(counts: ScoreHistogram) -> tuple[float, Floats, Floats]:
@@ -319,6 +326,7 @@ def brier(
     scores: Floats,
     labels: NDArray[np.bool_],
     clusters: Ints | None = None,
+    weights: Floats | None = None,
     *,
     confidence: float = 0.95,
 ) -> ScoreEstimate:
@@ -326,7 +334,8 @@ def brier(
 
     Scores outside [0, 1] are no probabilities: undefined, with that reason. Fewer than 10 rows
     (clusters), or no spread: Clopper-Pearson with the rows (clusters) as trials, since a mean of
-    values in [0, 1] never spreads wider than a proportion.
+    values in [0, 1] never spreads wider than a proportion. Weights (above 0) make it a weighted mean,
+    and rows worth Kish's effective number.
 
     References
     ----------
@@ -337,38 +346,42 @@ def brier(
     method = say("method.squares", "mean of squared errors, logit-t")
     if clusters is not None:
         method = say("method.squares_clusters", "mean of squared errors, logit-t, summed per cluster")
+    method = method if weights is None else _linearised(clusters, weights, method)
     if rows == 0:
-        return ScoreEstimate(
-            None,
-            None,
-            None,
-            None,
-            0,
-            method,
-            say("undefined.no_scored_row", "No row has a score and a label."),
+        return undefined_estimate(
+            0, method, say("undefined.no_scored_row", "No row has a score and a label.")
         )
-    if not bool(np.all((scores >= 0) & (scores <= 1))):
-        reason = say(
-            "undefined.no_probabilities",
-            "Scores run from {low:g} to {high:g}: they are no probabilities.",
-            low=scores.min(),
-            high=scores.max(),
-        )
-        return ScoreEstimate(None, None, None, None, rows, method, reason)
+    if (reason := no_probabilities(scores)) is not None:
+        return undefined_estimate(rows, method, reason)
     loss = (scores - labels) ** 2
-    value = float(loss.mean())
+    mass = np.ones(rows) if weights is None else weights
+    value = min(1.0, float(mass @ loss) / float(mass.sum()))
     units = np.arange(rows) if clusters is None else clusters
-    size = int(np.unique(units).size)
-    se = clustered_error((loss - value) / rows, units) if size > 1 else 0.0
+    influence = mass * (loss - value) / mass.sum()
+    number = int(np.unique(units).size)
+    size = number * effective_share(weights)
+    se = clustered_error(influence, units) if number > 1 else 0.0
     if size < FEW or se == 0 or value in (0.0, 1.0):
-        low, high = exact_limits(value, size, confidence)
-        method = say("method.exact_rows", "Clopper-Pearson with n = rows")
+        few = say("method.exact_rows", "Clopper-Pearson with n = rows")
         if clusters is not None:
-            method = say("method.exact_score_clusters", "Clopper-Pearson with n = clusters")
-        return ScoreEstimate(value, low, high, None, rows, method)
-    degrees = cluster_degrees((loss - value) / rows, units)
-    low, high = logit_limits(value, se, _student(confidence, degrees))
-    return ScoreEstimate(value, low, high, se, rows, method)
+            few = say("method.exact_score_clusters", "Clopper-Pearson with n = clusters")
+        if weights is not None:
+            few = say("method.exact_weighted", "Clopper-Pearson, n = effective number (Kish)")
+        return bounded_estimate(Law("exact", value, units=size), rows, few, confidence)
+    law = Law("logit", value, se, cluster_degrees(influence, units))
+    return bounded_estimate(law, rows, method, confidence)
+
+
+def no_probabilities(scores: Floats) -> str | None:
+    """Why scores cannot be read as probabilities, or None where they can."""
+    if bool(np.all((scores >= 0) & (scores <= 1))):
+        return None
+    return say(
+        "undefined.no_probabilities",
+        "Scores run from {low:g} to {high:g}: they are no probabilities.",
+        low=scores.min(),
+        high=scores.max(),
+    )
 
 
 def clustered_error(rows: Floats, clusters: Ints) -> float:
@@ -388,19 +401,6 @@ def cluster_degrees(rows: Floats, clusters: Ints) -> float:
     return satterthwaite_degrees(np.bincount(where, rows).astype(np.float64))
 
 
-def logit_limits(value: float, se: float, quantile: float) -> tuple[float, float]:
-    """Limits symmetric on the logit scale, by the delta method; ``value`` in (0, 1)."""
-    centre = log(value / (1 - value))
-    reach = quantile * se / (value * (1 - value))
-    return _expit(centre - reach), _expit(centre + reach)
-
-
-def exact_limits(value: float, trials: float, confidence: float) -> tuple[float, float]:
-    """Clopper-Pearson limits of a share, trials need not be whole."""
-    low, high = clopper_pearson(value * trials, trials, 1 - confidence)
-    return float(low), float(high)
-
-
 def _placements(counts: ScoreHistogram) -> tuple[Floats, Floats]:
     """Share of negatives below a positive of each bin, of positives above a negative; ties half."""
     n1, n0 = counts.positives.sum(), counts.negatives.sum()
@@ -412,24 +412,16 @@ def _placements(counts: ScoreHistogram) -> tuple[Floats, Floats]:
 def _one_class(n1: int, n0: int) -> str | None:
     if n1 and n0:
         return None
-    return (
-        say("undefined.no_positive_row", "No row has a positive label.")
-        if n1 == 0
-        else say("undefined.no_negative_row", "No row has a negative label.")
+    return NO_POSITIVE if n1 == 0 else NO_NEGATIVE
+
+
+def _linearised(clusters: Ints | None, weights: Floats | None, of_clusters: Said) -> Said:
+    """The method's name for weighted rows, weighted clusters, or clusters alone."""
+    if weights is None:
+        return of_clusters
+    if clusters is None:
+        return say("method.weighted_scores", "influence function, linearised for weights, logit-t")
+    return say(
+        "method.weighted_score_clusters",
+        "influence function, linearised for weights between clusters, logit-t",
     )
-
-
-def _expit(x: float) -> float:
-    return 1 / (1 + exp(-x)) if x >= 0 else exp(x) / (1 + exp(x))
-
-
-def _normal(confidence: float) -> float:
-    from scipy.special import ndtri
-
-    return float(ndtri((1 + confidence) / 2))
-
-
-def _student(confidence: float, degrees: float) -> float:
-    from scipy.special import stdtrit
-
-    return float(stdtrit(degrees, (1 + confidence) / 2))

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
+from slices.score_limits import newcombe_auc_limits
 from slices.scores import (
     ScoreHistogram,
     auroc,
@@ -19,7 +20,6 @@ from slices.scores import (
     clustered_error,
     histogram,
     merge,
-    newcombe_auc_limits,
 )
 from tests.oracles.asah import NDKA, POOR, S100B
 
@@ -134,7 +134,7 @@ def test_perfect_separation_has_width() -> None:
 def test_newcombe_published_example() -> None:
     # Newcombe (2006), part 2: the limits solve |A - theta| = z sqrt(V(theta)); checked by substitution
     # of both roots into the retyped variance.
-    low, high = newcombe_auc_limits(0.85, 12, 30, 0.95)
+    low, high = map(float, newcombe_auc_limits(0.85, 12, 30, 0.05))
     for theta in (low, high):
         shape = 1 + (21 - 1) * ((1 - theta) / (2 - theta) + theta / (1 + theta))
         variance = theta * (1 - theta) / (12 * 30) * shape
