@@ -32,6 +32,7 @@ SECTION = {
     "data": "data", "method": "method", "policy": "method", "run": "provenance", "subject": "use",
     "limitations": "limitations", "findings": "findings", "results.overall": "overall",
     "results.slices": "annex", "results.concepts": "concepts", "results.concept_method": "concepts",
+    "results.since": "since", "results.impacts": "further",
 }  # fmt: skip
 
 
@@ -57,15 +58,19 @@ def crosswalk(p: Phrases) -> tuple[CrosswalkSource, ...]:
             if item.lacking:
                 where = p.t("crosswalk.lacking", fields=named(p, item.lacking))
             written = p.t("crosswalk.written", text=visible(item.written)) if item.written else ""
-            parts = [item.clause.note, written]
-            key = "lacking_word" if item.lacking and item.clause.answer != "outside" else item.clause.answer
+            key = f"clause.{framework.id}.{item.clause.id}"
+            parts = [p.t(f"{key}.note"), written]
+            lacks = item.lacking and item.clause.answer != "outside"
+            answer = p.t("crosswalk.lacking_word" if lacks else f"crosswalk.{item.clause.answer}")
             rows.append(
                 CrosswalkRow(
-                    item.clause.clause,
-                    item.clause.asks,
-                    p.t(f"crosswalk.{key}"),
+                    p.t(f"{key}.name"),
+                    p.t(f"{key}.asks"),
+                    answer,
                     " ".join(x for x in (*parts, where) if x),
                 )
             )
-        sources.append(CrosswalkSource(framework.title, framework.note or "", tuple(rows)))
+        note = f"framework.{framework.id}.note"
+        title = p.t(f"framework.{framework.id}.title")
+        sources.append(CrosswalkSource(title, p.t(note) if p.t.has(note) else "", tuple(rows)))
     return tuple(sources)

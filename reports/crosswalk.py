@@ -15,16 +15,19 @@ from typing import Literal
 from reports.evidence import Evidence, Part
 
 Answer = Literal["answered", "partly", "outside"]
+Checked = Literal["text", "title", "no"]
 
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """One clause: what it asks (paraphrased), how far xaudit answers, and what is left to others."""
+    """One clause: how far xaudit answers it, and from where. What it asks for stands in the catalogue.
 
-    clause: str
-    asks: str
+    ``checked``: whether its number and paraphrase were held against the text itself.
+    """
+
+    id: str
     answer: Answer
-    note: str
+    checked: Checked
     fields: tuple[str, ...] = ()
     card: str | None = None
 
@@ -34,9 +37,7 @@ class Framework:
     """A regulation, standard or guideline with its clauses."""
 
     id: str
-    title: str
     clauses: tuple[Clause, ...]
-    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,6 @@ class Crosswalk:
     """The whole table."""
 
     version: str
-    caution: str
     frameworks: tuple[Framework, ...]
     card: tuple[CardPart, ...]
 
@@ -91,12 +91,9 @@ def crosswalk() -> Crosswalk:
     data = tomllib.loads((files("reports") / "crosswalk.toml").read_text(encoding="utf-8"))
     return Crosswalk(
         version=data["version"],
-        caution=data["caution"],
         frameworks=tuple(
             Framework(
                 id=framework["id"],
-                title=framework["title"],
-                note=framework.get("note"),
                 clauses=tuple(
                     Clause(**{**clause, "fields": tuple(clause["fields"])}) for clause in framework["clause"]
                 ),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from scripts.extract_wording import templates
-
 from reports.strings import load
+from scripts.extract_wording import templates
 
 
 def test_the_catalogue_has_every_template_of_the_source() -> None:
