@@ -32,6 +32,8 @@ from reports.canvas import (
 from reports.glyphs import printable, text_width
 from reports.palette import LIGHT
 
+MOST_TALL = 12  # rows of a heat grid: two longer ones stand on a page, in lower rows
+
 
 @dataclass(frozen=True, slots=True)
 class Panel:
@@ -224,7 +226,7 @@ def draw_heat(grid: Heat, *, title: str, width: float = WIDTH) -> Canvas:
             )
     y = top
     for i, row in enumerate(rows):
-        tall = max(36.0, 14.0 * len(row) + 8)
+        tall = max(25.0 if len(rows) > MOST_TALL else 30.0, 14.0 * len(row) + 8)
         for k, line in enumerate(row):
             canvas.text(0, y + tall / 2 + 4 - 7 * (len(row) - 1) + 14 * k, line)
         for j, cell in enumerate(grid.cells[i]):
@@ -259,11 +261,11 @@ def draw_cell(canvas: Canvas, cell: HeatCell, x: float, y: float, wide: float, t
     middle = x + wide / 2
     number = printable(cell.text)
     shift = 8.0 if cell.outcome else 0.0
-    base = y + tall / 2 + (0 if cell.small else 4)
+    base = y + tall / 2 + (-1.5 if cell.small else 4)
     if cell.outcome:
         canvas.add(mark(cell.outcome, middle + shift - text_width(number, TEXT, 600) / 2 - 9, base - 4, 3.4))
     canvas.text(middle + shift, base, number, anchor="middle", weight=600)
-    canvas.text(middle, base + 12, cell.small, anchor="middle", size=9.0, kind="muted", colour=LIGHT.muted)
+    canvas.text(middle, base + 10.5, cell.small, anchor="middle", size=9.0, kind="muted", colour=LIGHT.muted)
     canvas.add("</g>")
 
 

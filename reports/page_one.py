@@ -17,6 +17,7 @@ from reports.phrases import UNDECIDED, Phrases, estimate_of, severity, side_of, 
 from reports.rounding import Scale, hashed
 
 MOST_ROWS = 10
+SIGN_ROW = 24.5  # points: a person signs there
 
 # The print layout in points (1/72 inch): the style sheet of the page is written to these numbers.
 PAGE_HEIGHT = {"A4": 842.0, "Letter": 792.0}
@@ -237,14 +238,24 @@ def interleaved(found: Sequence[Finding]) -> list[Finding]:
 
 
 def open_checks(p: Phrases) -> list[Finding]:
-    """What could not be decided and has a value: what more cases would decide, then what has too few."""
-    return [
-        finding
-        for outcome in UNDECIDED
-        for finding in interleaved(
-            [f for f in p.evidence.findings if f.outcome == outcome and f.value is not None]
-        )
-    ]
+    """What could not be decided and has a value: the worst of each rule, then what more cases would decide,
+    then what has too few."""
+    found = interleaved([f for f in p.evidence.findings if f.outcome in UNDECIDED and f.value is not None])
+    first = len({finding.rule for finding in found})
+    return found[:first] + sorted(found[first:], key=lambda f: UNDECIDED.index(f.outcome))
+
+
+def mirrored(finding: Finding, kept: Sequence[Finding]) -> bool:
+    """Whether a gap is one that stands there already, seen from the other of two groups."""
+    return finding.kind == "gap" and any(
+        other.value is not None
+        and finding.value is not None
+        and abs(other.value + finding.value) < 1e-12
+        and block_key(other) == block_key(finding)
+        and (other.rule, other.klass, other.outcome) == (finding.rule, finding.klass, finding.outcome)
+        and other.slice.keys() == finding.slice.keys()
+        for other in kept
+    )
 
 
 def candidates(p: Phrases) -> tuple[str, list[Finding]]:
@@ -267,7 +278,8 @@ def row_height(p: Phrases, finding: Finding, width: float) -> float:
     value, interval = p.finding_value(finding), p.finding_interval(finding)
     wide = text_width(printable(value), BODY, 600) + text_width(printable(interval), 7.5) + 3
     number = BODY * 1.2 + (9.0 if wide > width * 0.215 - 9 else 0.0)
-    cases = text_width(printable(f"{cases_of(p, finding, None)} "), BODY) + text_width("(12,345)", 7.0)
+    cases = text_width(printable(f"{cases_of(p, finding, None)} "), BODY)
+    cases += text_width("(12,345)", 7.0) if p.cluster is not None else 0.0
     broken = BODY * 1.2 + (9.0 if cases > width * 0.12 - 9 else 0.0)
     result = BODY * 1.2 + (8.4 if finding.outcome in UNDECIDED and finding.needed_n is not None else 0.0)
     return 5.7 + max(name, 10.2, number, broken, result)
@@ -287,9 +299,11 @@ def build_blocks(p: Phrases, budget: float, width: float) -> tuple[str, tuple[Bl
     for finding in queue:
         if len(kept) == MOST_ROWS:
             break
+        if mirrored(finding, kept):
+            continue
         cost = row_height(p, finding, width)
         if block_key(finding) not in heads:
-            cost += 16.1 + height(p.rule_meaning(finding), width * (GROUP + 0.1), 7.5, 1.3)
+            cost += 16.1 + height(p.rule_meaning(finding), width * (GROUP + 0.12), 7.5, 1.3)
         if cost > left:
             if finding.outcome == "fails":
                 break  # no failure is passed over for a lesser one
@@ -385,9 +399,12 @@ def unshown(p: Phrases) -> list[str]:
         for a in missing[:2]
     ]
     if e.verdict.not_tested:
-        facts.append(t("unshown_fact.not_tested", count=e.verdict.not_tested))
+        lacking = list(dict.fromkeys(p.finding_group(f) for f in e.findings if f.outcome == "not_tested"))
+        more = [t("unshown_fact.more", count=len(lacking) - 3)] if len(lacking) > 3 else []
+        names = t.listed([*lacking[:3], *more])
+        facts.append(t("unshown_fact.not_tested", count=e.verdict.not_tested, names=names))
     facts.append(reacts_to(p))
-    facts += unjudged(p)
+    facts += unjudged(p) + unjudged_classes(p)
     if e.policy.family > 1:
         corrected = any(s.simultaneous for s in e.results.slices)
         key = "unshown_fact.correction" if corrected else "unshown_fact.no_correction"
@@ -450,6 +467,32 @@ def unjudged(p: Phrases) -> list[str]:
     return [text]
 
 
+def unjudged_classes(p: Phrases) -> list[str]:
+    """How far recall differs between the classes, where no rule looks at a class."""
+    if not p.several_classes or not p.evidence.policy.rules:
+        return []
+    if any(finding.klass is not None and finding.concept is None for finding in p.evidence.findings):
+        return []
+    found = [
+        (estimate.value, record)
+        for record in p.evidence.results.overall
+        if record.klass is not None and (estimate := estimate_of(record, "recall")) is not None
+        and estimate.value is not None
+    ]  # fmt: skip
+    if len(found) < 2:
+        return []
+    (low, lowest), (high, highest) = min(found, key=lambda f: f[0]), max(found, key=lambda f: f[0])
+    return [
+        p.t(
+            "unshown_fact.classes",
+            low=p.number(low, "percent"),
+            lowest=p.klass(lowest.klass),
+            high=p.number(high, "percent"),
+            highest=p.klass(highest.klass),
+        )
+    ]
+
+
 def predates(p: Phrases) -> str:
     """Whether the policy predates the data: only a lock of it that had not seen the log shows so."""
     lock, policy = p.evidence.policy.lock, p.evidence.policy
@@ -506,7 +549,7 @@ def build(p: Phrases) -> PageOne:
     broken = broken_rules(p)
     several = len(broken) > 1
     text = t("verdict.broken_joiner").join(broken) if several else leading_rule(p)
-    rule = shorten(text, width - 60, 2, 9.5)
+    rule = shorten(text, width - 60, 3 if several else 2, 9.5)
     facts_ = facts(p, width)
     tallies = tuple(
         Tally(key, p.count(getattr(verdict, key)), p.word(key), t(f"outcome.gloss.{key}")) for key in OUTCOMES
@@ -530,9 +573,11 @@ def build(p: Phrases) -> PageOne:
     taken += 4 + 9.1 + max((height(f.text, (width - 40) / 4) for f in facts_[2:]), default=0.0)
     taken += 9 + 18 + 22.6 + height(" ".join((page_gloss(p), rule, more_rules)), width - 64, 9.5) + 13.2
     taken += 9 + 2 + 4 + 18.4 + 12.3 + 2 * 8.75  # counts
-    taken += 9 + 13.8 + 3 + 20.5 + 3 + 2 * 10.2  # the table's headings, and two lines after it
+    taken += (
+        9 + 13.8 + 3 + (20.5 if p.cluster is not None else 12.0) + 3 + 2 * 10.2
+    )  # the table's headings, and two lines after it
     taken += 9 + 13.8 + 3 + sum(height(text, width - 12) + 1.5 for text in kept)
-    taken += 9 + 13.8 + 3 + 12 + 2 * 20.5
+    taken += 9 + 13.8 + 3 + 12 + 2 * SIGN_ROW
     budget = PAGE_HEIGHT[e.report.paper] - MARGINS - taken - 6
     heading, blocks, shown = build_blocks(p, budget, width)
     if not e.policy.rules:

@@ -123,11 +123,15 @@ class Phrases:
     def raw(self, attribute: str, value: str | None) -> str:
         """The value as the log writes it, where the report calls it by a name; else empty."""
         data = self.attributes.get(attribute)
-        return visible(value) if data is not None and value is not None and value in data.names else ""
+        if data is None or value is None or value not in data.names:
+            return ""
+        return self.t("group.raw", value=visible(value))
 
     def raw_class(self, klass: str | None) -> str:
         """The class as the log writes it, where the report calls it by a name; else empty."""
-        return visible(klass) if klass is not None and klass in self.evidence.data.class_names else ""
+        if klass is None or klass not in self.evidence.data.class_names:
+            return ""
+        return self.t("group.raw", value=visible(klass))
 
     @cached_property
     def places(self) -> Mapping[tuple[str, str | None], int]:
@@ -373,18 +377,21 @@ class Phrases:
         return self.t("metric_text.sentence", name=self.metric(metric), meaning=meaning) if meaning else ""
 
     def needed(self, finding: Finding) -> str:
-        """How many more cases (and clusters) a decision would take; empty where that is not known."""
+        """How many more cases a decision would take; empty where that is not known.
+
+        Where there is no figure to plan on, the number is what any judgement takes at least.
+        """
         if finding.needed_n is None:
             return ""
         text = self.count(finding.needed_n)
+        return self.t("findings.at_least", units=text) if finding.value is None else text
+
+    def needed_clusters(self, finding: Finding) -> str:
+        """How many more clusters that would be; empty where rows are independent."""
         if finding.needed_clusters is None or self.cluster is None:
-            return text
-        return self.t(
-            "findings.needed_clusters",
-            units=text,
-            clusters=self.count(finding.needed_clusters),
-            cluster=self.cluster,
-        )
+            return ""
+        clusters = self.count(finding.needed_clusters)
+        return self.t("findings.needed_clusters", clusters=clusters, cluster=visible(self.cluster))
 
     def why(self, finding: Finding) -> str:
         """One plain sentence: the evidence's own reason, else the numbers against the limit."""

@@ -86,6 +86,7 @@ class FindingRow:
     read_from: str
     cases: str
     needed: str
+    needed_clusters: str
     why: str
     outcome: str
     word: str
@@ -297,6 +298,7 @@ def finding_row(p: Phrases, finding: Finding) -> FindingRow:
         read_from=p.read_from(finding),
         cases=p.t("number.none") if finding.support is None else p.count(finding.support),
         needed=p.needed(finding),
+        needed_clusters=p.needed_clusters(finding),
         why=p.why(finding),
         outcome=finding.outcome,
         word=p.word(finding.outcome),

@@ -61,7 +61,7 @@ def test_the_report_calls_values_and_classes_by_their_names_and_the_evidence_kee
         assert "class lung nodule" in html
         assert not re.search(r"sex: [FM]\b", html)
         assert "class nodule" not in html
-        assert 'women <span class="quiet">F</span>' in html  # Table 1 leads back to the log
+        assert 'women <span class="quiet">(F)</span>' in html  # Table 1 leads back to the log
 
 
 def test_a_comparator_has_its_name() -> None:

@@ -223,7 +223,7 @@ def test_the_largest_gap_that_no_rule_looks_at_is_named() -> None:
         judged, gap("age", "precision", 0.2, 0.05), gap("sex", "npv", 0.1, 0.07), gap("sex", "fnr", 0.5, 0.0)
     )
     (text,) = (fact.replace("\u00a0", " ") for fact in page_one.unjudged(Phrases(evidence, ENGLISH)))
-    assert "Negative predictive value by sex, A +10.0 pts against B (+7.0 to +20.0 pts)" in text
+    assert "Negative predictive value by sex, A against B: +10.0 pts (+7.0 to +20.0 pts)" in text
     assert "1 more is shown to be there" in text
     assert text.split(":")[0] in pages(evidence)[0]
 
@@ -245,3 +245,45 @@ def test_what_the_model_reacts_to_is_named_on_page_one() -> None:
     results = evidence.results.model_copy(update={"concepts": calm})
     text = page_one.reacts_to(Phrases(evidence.model_copy(update={"results": results}), ENGLISH))
     assert text.startswith("No concept is shown to drive a class")
+
+
+def test_what_was_not_tested_is_named() -> None:
+    evidence = sample.evidence()
+    p = Phrases(evidence, ENGLISH)
+    absent = next(f for f in evidence.findings if f.outcome == "not_tested")
+    assert any(
+        "could not be made" in fact and p.finding_group(absent) in fact for fact in page_one.unshown(p)
+    )
+
+
+def test_one_side_of_a_gap_between_two_groups_stands_for_both() -> None:
+    """With two values, the gap of each to everybody else is the same one, seen from either side."""
+    evidence = sample.without_failures()
+    open_gap = next(f for f in evidence.findings if f.kind == "gap" and f.value is not None).model_copy(
+        update={"outcome": "cannot_tell", "slice": {"sex": "F"}, "value": 0.03, "low": -0.01, "high": 0.07}
+    )
+    other = open_gap.model_copy(update={"slice": {"sex": "M"}, "value": -0.03, "low": -0.07, "high": 0.01})
+    third = open_gap.model_copy(update={"slice": {"sex": None}, "value": -0.031})
+    assert page_one.mirrored(other, [open_gap])
+    assert not page_one.mirrored(third, [open_gap])
+    assert not page_one.mirrored(other.model_copy(update={"klass": "a"}), [open_gap])
+    both = evidence.model_copy(update={"findings": [open_gap, other]})
+    verdict = evidence.verdict.model_copy(update={"cannot_tell": 2, "not_enough_data": 0, "not_tested": 0})
+    made = page_one.build(Phrases(both.model_copy(update={"verdict": verdict}), ENGLISH))
+    assert sum(len(block.lines) for block in made.blocks) == 1
+    assert made.more[0] == "1 more check could not be decided: see “Findings”."
+
+
+def test_where_no_rule_looks_at_a_class_the_spread_of_the_classes_is_told() -> None:
+    evidence = sample.several_classes()
+    assert page_one.unjudged_classes(Phrases(evidence, ENGLISH)) == []
+    over_all = [f.model_copy(update={"klass": None}) for f in evidence.findings]
+    (text,) = page_one.unjudged_classes(Phrases(evidence.model_copy(update={"findings": over_all}), ENGLISH))
+    recalls = {
+        e.value: r.klass
+        for r in evidence.results.overall
+        for e in r.estimates
+        if e.metric == "recall" and e.value is not None
+    }
+    low, high = min(recalls), max(recalls)
+    assert text.endswith(f"from {low:.1%} ({recalls[low]}) to {high:.1%} ({recalls[high]}).")
