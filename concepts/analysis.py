@@ -306,23 +306,19 @@ def _resampled_mean(draws: Floats, redrawn: Floats, mask: NDArray[np.bool_]) -> 
 def _shares(products: Floats, resampled: Directions) -> tuple[Floats, Floats]:
     """For each image and resampled set, the share of its vectors with a positive, and with any, derivative.
 
-    Set by set in blocks: the derivatives along all resampled vectors would be the largest array by far.
+    One vector of every set at a time: the derivatives along all of them would be the largest array by far.
 
     Returns
     -------
     above, counted : float64 arrays, shape (images, sets)
     """
     vectors = resampled.vectors_a_set
-    above, counted = (np.empty((len(products), resampled.sets)) for _ in range(2))
-    block = 20
-    for start in range(0, resampled.sets, block):
-        stop = min(start + block, resampled.sets)
-        of = slice(start * vectors, stop * vectors)
-        values = derivatives(products, resampled.rows[of], resampled.alpha[of])
-        values = values.reshape(len(products), stop - start, vectors)
-        above[:, start:stop] = (values > 0).mean(axis=2)
-        counted[:, start:stop] = (values != 0).mean(axis=2)
-    return above, counted
+    above, counted = (np.zeros((len(products), resampled.sets), dtype=np.int16) for _ in range(2))
+    for first in range(vectors):
+        values = derivatives(products, resampled.rows[first::vectors], resampled.alpha[first::vectors])
+        above += values > 0
+        counted += values != 0
+    return above / vectors, counted / vectors
 
 
 def _score_error(above: Floats, counted: Floats, draws: Floats, mask: NDArray[np.bool_]) -> float:

@@ -247,8 +247,10 @@ def _compute(work: _Work, missing: list[str], held: Mapping[Quantity, set[str]],
         for part, batch in work.batches(missing):
             found = work.run(batch)
             for quantity, (lacking_set, file) in segments.items():
-                chosen = [row for row, key in enumerate(part) if key in lacking_set]
-                file.write(found[quantity][chosen].numpy().tobytes())
+                rows = found[quantity].numpy()
+                for at, key in enumerate(part):
+                    if key in lacking_set:
+                        file.write(np.ascontiguousarray(rows[at]).data)
             done += len(part)
             report("running the model over images", done, len(missing))
 

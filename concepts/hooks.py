@@ -5,10 +5,11 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from concepts.errors import ModelError
 
@@ -34,24 +35,34 @@ def hooked(
 
 @contextmanager
 def exact_arithmetic() -> Iterator[None]:
-    """The settings under which both passes give the same numbers.
+    """The settings under which both passes give the same numbers, whatever the caller or a factory has set.
 
-    The fast path of nn.TransformerEncoder and nn.MultiheadAttention skips their sub-modules (and their
-    hooks) when nothing needs a gradient. TF32 would round what a GPU multiplies to ten bits.
+    Multiplications in float32: TF32 and bfloat16 (``torch.set_float32_matmul_precision``), which keep ten
+    bits and fewer, are off, and so is autocast. No fast path of nn.TransformerEncoder and
+    nn.MultiheadAttention, which skips their sub-modules (and their hooks) when nothing needs a gradient. On
+    a GPU only kernels that add up in the same order each time, where there are any (torch warns where there
+    are none), attention included.
     """
-    fast = torch.backends.mha.get_fastpath_enabled()
-    tf32 = torch.backends.cuda.matmul.allow_tf32
     with ExitStack() as stack:
+        stack.callback(torch.backends.mha.set_fastpath_enabled, torch.backends.mha.get_fastpath_enabled())
         torch.backends.mha.set_fastpath_enabled(False)
-        stack.callback(torch.backends.mha.set_fastpath_enabled, fast)
+        for kind in ("cpu", "cuda"):
+            stack.enter_context(torch.autocast(kind, enabled=False))
+        backends: Any = torch.backends  # whose precisions its stubs do not know
+        cuda, cudnn, mkldnn = backends.cuda, backends.cudnn, backends.mkldnn
         if torch.cuda.is_available():
-            torch.backends.cuda.matmul.allow_tf32 = False
-            stack.callback(setattr, torch.backends.cuda.matmul, "allow_tf32", tf32)
-            stack.enter_context(
-                torch.backends.cudnn.flags(
-                    enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-                )
+            # Before the precisions, some of which it sets too.
+            stack.enter_context(cudnn.flags(enabled=True, benchmark=False, deterministic=True))
+            stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+            stack.callback(
+                torch.use_deterministic_algorithms,
+                torch.are_deterministic_algorithms_enabled(),
+                warn_only=torch.is_deterministic_algorithms_warn_only_enabled(),
             )
+            torch.use_deterministic_algorithms(True, warn_only=True)
+        for kernels in (cuda.matmul, cudnn.conv, cudnn.rnn, mkldnn.matmul, mkldnn.conv, mkldnn.rnn):
+            stack.callback(setattr, kernels, "fp32_precision", kernels.fp32_precision)
+            kernels.fp32_precision = "ieee"
         yield
 
 

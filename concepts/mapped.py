@@ -78,7 +78,7 @@ def gather(places: Sequence[Place], width: int, path: Path | None) -> Matrix:
         return joined
     with path.open("wb") as file:
         write_header(file, shape)
-        file.writelines(matrix[at].tobytes() for matrix, at in _read(places, width))
+        file.writelines(matrix[at].data for matrix, at in _read(places, width))
     return _open_unnamed(path)
 
 
@@ -118,7 +118,7 @@ def place(
         for row, values in _each_row(blocks):
             for at in places.pop(row, []):
                 file.seek(start + 4 * width * at)
-                file.write(values.tobytes())
+                file.write(np.ascontiguousarray(values).data)
     _check_all_came(places)
     return _open_unnamed(path)
 

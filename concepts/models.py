@@ -10,6 +10,7 @@ import difflib
 import hashlib
 import importlib
 import io
+import os
 import warnings
 import zipfile
 from collections.abc import Callable, Mapping
@@ -61,6 +62,9 @@ def load_model(spec: ModelSpec, *, device: str | None = None) -> LoadedModel:
     chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
     if chosen.startswith("cuda") and not torch.cuda.is_available():
         raise ModelError("Device 'cuda' was asked for, but torch finds no CUDA device; use device 'cpu'.")
+    if chosen.startswith("cuda"):
+        # Read when CUDA starts; without it cuBLAS adds up in an order that may vary.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     suffix = spec.weights.suffix.lower()
     content = _read_weights(spec.weights)
     sha256 = hashlib.sha256(content).hexdigest()

@@ -235,9 +235,11 @@ def tap(
 
         return hook
 
-    with torch.enable_grad(), hooked(modules, hook_for), exact_arithmetic():
+    # Inference mode, in which a recorder's caller may be, records no graph, and its tensors enter none.
+    with torch.inference_mode(False), torch.enable_grad(), hooked(modules, hook_for), exact_arithmetic():
+        images = batch.detach().clone() if batch.is_inference() else batch.detach()
         # The copies keep the tapped values intact through operations in place further on.
-        answer = module(batch.detach().to(device_of(module)))
+        answer = module(images.to(device_of(module)))
         logits = select_logits(answer, plan.output)
         check_logits(logits, images=len(batch), classes=plan.classes)
         missing = [layer for layer in layers if layer not in nodes]

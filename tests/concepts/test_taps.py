@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, namedtuple
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import pytest
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from concepts.errors import ModelError
+from concepts.hooks import exact_arithmetic
 from concepts.logits import select_logits
 from concepts.taps import activations, gradients, plan_taps, tap
 
@@ -438,6 +440,76 @@ def test_plan_says_how_a_layer_is_read() -> None:
     assert plan_taps(vit, [layer], batch, "class_token").describe(layer) == "class token of 17: 16 values"
     assert plan_taps(vit, [layer], batch, "mean").describe(layer) == "mean over 17 positions: 16 values"
     assert plan_taps(vit, [layer], batch).sizes == {layer: 17 * 16}
+
+
+def linear() -> nn.Module:
+    torch.manual_seed(0)
+    return ready(nn.Sequential(nn.Flatten(), nn.Linear(768, 512), nn.Tanh(), nn.Linear(512, 2)))
+
+
+@pytest.mark.parametrize("setting", ["precision", "new precision", "autocast", "inference mode"])
+def test_what_the_caller_or_the_factory_has_set_changes_no_number(setting: str) -> None:
+    """Each of these alone changes the model's own output, or forbids gradients (asserted below)."""
+    module, batch = linear(), batch_of(8)
+    plain = tap(module, ["1"], batch, [0])
+    with ExitStack() as stack:
+        stack.callback(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
+        for kernels in (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul):
+            stack.callback(setattr, kernels, "fp32_precision", kernels.fp32_precision)
+        if setting == "precision":
+            torch.set_float32_matmul_precision("medium")
+        elif setting == "new precision":  # the older switches refuse to be asked after this
+            torch.backends.cuda.matmul.fp32_precision = "tf32"
+            torch.backends.mkldnn.matmul.fp32_precision = "bf16"
+        elif setting == "autocast":
+            stack.enter_context(torch.autocast("cpu", dtype=torch.bfloat16))
+            assert module(batch).dtype == torch.bfloat16
+        else:
+            stack.enter_context(torch.inference_mode())
+            batch = batch_of(8)
+            assert batch.is_inference()
+        before = (torch.backends.cuda.matmul.fp32_precision, torch.backends.mkldnn.matmul.fp32_precision)
+        found = tap(module, ["1"], batch, [0])
+        read = activations(module, ["1"], batch)["1"]
+        after = (torch.backends.cuda.matmul.fp32_precision, torch.backends.mkldnn.matmul.fp32_precision)
+    assert after == before
+    for values in (found.activations["1"], read):
+        torch.testing.assert_close(values, plain.activations["1"], rtol=0, atol=0)
+    torch.testing.assert_close(found.gradients["1"], plain.gradients["1"], rtol=0, atol=0)
+    torch.testing.assert_close(found.logits, plain.logits, rtol=0, atol=0)
+
+
+def settings() -> dict[str, object]:
+    """What decides how a GPU multiplies and adds up."""
+    backends = torch.backends
+    return {
+        "cudnn": (backends.cudnn.benchmark, backends.cudnn.deterministic),
+        "attention": (backends.cuda.flash_sdp_enabled(), backends.cuda.mem_efficient_sdp_enabled()),
+        "order": (
+            torch.are_deterministic_algorithms_enabled(),
+            torch.is_deterministic_algorithms_warn_only_enabled(),
+        ),
+        "precision": tuple(
+            kernels.fp32_precision
+            for kernels in (backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn)
+        ),
+        "autocast": (torch.is_autocast_enabled("cuda"), torch.is_autocast_enabled("cpu")),
+    }
+
+
+def test_the_settings_of_a_gpu_are_scoped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They can be set where there is none, so that every machine checks them."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    before = settings()
+    with torch.autocast("cpu", dtype=torch.bfloat16), exact_arithmetic():
+        assert settings() == {
+            "cudnn": (False, True),
+            "attention": (False, False),
+            "order": (True, True),
+            "precision": ("ieee", "ieee", "ieee"),
+            "autocast": (False, False),
+        }
+    assert settings() == before
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
