@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Iterator
 from functools import lru_cache
-from html.parser import HTMLParser
 
 import pytest
 
@@ -17,40 +16,12 @@ from reports.html import screen_html
 from reports.phrases import Phrases
 from reports.strings import Catalogue, load
 from tests.reports import sample
-
-VOID = {"meta", "img", "br", "input", "link", "hr", "rect", "path", "circle"}
+from tests.reports.markup import Reader, fetched, reference_problems
 
 
 @lru_cache
 def document(name: str) -> str:
     return screen_html(getattr(sample, name)())
-
-
-class Reader(HTMLParser):
-    """Texts, attributes and identifiers of a document; checks that every element is closed."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.texts: list[tuple[str, str]] = []
-        self.attributes: list[tuple[str, str, str]] = []
-        self.feed(html)
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.attributes += [(tag, name, value or "") for name, value in attrs]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.attributes += [(tag, name, value or "") for name, value in attrs]
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if data.strip():
-            self.texts.append((self.open[-1] if self.open else "", data))
 
 
 def words(reader: Reader) -> Iterator[str]:
@@ -62,31 +33,28 @@ def words(reader: Reader) -> Iterator[str]:
 
 @pytest.mark.parametrize("name", ["evidence", "several_classes", "without_failures", "hostile"])
 def test_elements_close_and_identifiers_are_unique(name: str) -> None:
-    reader = Reader(document(name))
-    ids = [value for _, key, value in reader.attributes if key == "id"]
-    assert len(ids) == len(set(ids))
-    targets = {value[1:] for tag, key, value in reader.attributes if (tag, key) == ("a", "href")}
-    assert targets <= set(ids)
-    named = {
-        part for _, key, value in reader.attributes if key == "aria-labelledby" for part in value.split()
-    }
-    assert named <= set(ids)
+    assert reference_problems(document(name)) == []
 
 
 @pytest.mark.parametrize("name", ["evidence", "hostile"])
 def test_nothing_is_fetched(name: str) -> None:
     html = document(name)
+    assert fetched(html) == []
     reader = Reader(html)
-    for tag, key, value in reader.attributes:
-        if key in ("src", "href", "xlink:href", "action", "srcset", "poster", "data"):
-            assert value.startswith(("#", "data:")), (tag, key, value)
-    style = re.search(r"<style>(.*?)</style>", html, re.S)
-    assert style
-    assert set(re.findall(r"url\(\"(data:font/woff2;base64,)?", style[1])) == {"data:font/woff2;base64,"}
-    assert "@import" not in style[1]
     policy = next(v for t, k, v in reader.attributes if (t, k) == ("meta", "content") and "default-src" in v)
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
+
+
+def test_negative_control_references_and_fetches() -> None:
+    html = document("evidence")
+    broken = html.replace('id="findings"', 'id="data"', 1)
+    assert reference_problems(broken) == ["twice: data", "nowhere: findings"]
+    assert fetched(html.replace("<main>", '<main><img src="x.png" alt="">', 1)) == ["img src=x.png"]
+    assert fetched(html.replace("<style>", "<style>@import 'x.css';p{background:url(y.png)}", 1)) == [
+        "y.png",
+        "@import 'x.css'",
+    ]
 
 
 def test_hostile_values_stay_text() -> None:
