@@ -138,13 +138,13 @@ def _of_one_log(pair: Pair) -> FigureSince:
 
 
 def _told(found: Sequence[FigureSince]) -> list[FigureSince]:
-    """All cases first, then what got worse, the largest difference first."""
+    """All cases first, then what got worse: single values before crossings, large differences first."""
 
-    def rank(figure: FigureSince) -> tuple[bool, int, float]:
+    def rank(figure: FigureSince) -> tuple[bool, int, int, float]:
         if not figure.slice:
-            return False, 0, 0.0
+            return False, 0, 0, 0.0
         place = ("worse", "higher", "lower", "better").index(figure.change or "better")
-        return True, place, -abs(figure.difference.value or 0.0)
+        return True, place, len(figure.slice), -abs(figure.difference.value or 0.0)
 
     return sorted((item for item in found if item.change is not None or not item.slice), key=rank)
 

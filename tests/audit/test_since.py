@@ -97,6 +97,18 @@ def test_figures_beyond_chance_are_told_and_others_are_not(base: Evidence) -> No
     assert all(f.change is None for f in overall)
 
 
+def test_figures_stand_worse_first_and_single_values_before_crossings(base: Evidence) -> None:
+    then = moved(with_log(base, "0" * 64), {"scanner": "GE"}, "recall", 0.09)
+    then = moved(then, {"sex": "F", "scanner": "GE"}, "recall", 0.25)
+    then = moved(then, {"scanner": "Canon"}, "recall", -0.3)
+    found = [f for f in compared(then, base).figures if f.slice]
+    assert [(f.slice, f.change) for f in found] == [
+        ({"scanner": "GE"}, "worse"),
+        ({"sex": "F", "scanner": "GE"}, "worse"),
+        ({"scanner": "Canon"}, "better"),
+    ]
+
+
 def test_an_undefined_figure_is_not_compared(base: Evidence) -> None:
     first = base.results.slices[0]
     gone = [
