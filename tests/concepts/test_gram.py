@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import concepts.gram as module
 from concepts.gram import column_chunks, gram, grams
 
+GPU = pytest.param(
+    "cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
+)
 
+
+@pytest.mark.parametrize("device", ["numpy", "cpu", GPU])
 @pytest.mark.parametrize("chunk_bytes", [1, 2**14, 2**30])
-def test_equal_to_the_plain_product(monkeypatch: pytest.MonkeyPatch, chunk_bytes: int) -> None:
+def test_equal_to_the_plain_product(monkeypatch: pytest.MonkeyPatch, chunk_bytes: int, device: str) -> None:
     monkeypatch.setattr(module, "CHUNK_BYTES", chunk_bytes)
     rng = np.random.default_rng(0)
     a = rng.standard_normal((13, 301)).astype(np.float32)
     g = [rng.standard_normal((n, 301)).astype(np.float32) for n in (4, 9)]
-    kernel, products = grams(a, g)
+    kernel, products = grams(a, g, device=device)
     wide = a.astype(np.float64)
-    np.testing.assert_allclose(kernel, wide @ wide.T, rtol=1e-13, atol=1e-12)
+    np.testing.assert_allclose(kernel, wide @ wide.T, rtol=1e-12, atol=1e-12)
     np.testing.assert_array_equal(kernel, kernel.T)
     for one, product in zip(g, products, strict=True):
         np.testing.assert_allclose(product, one.astype(np.float64) @ wide.T, rtol=1e-12, atol=1e-12)
@@ -50,6 +58,23 @@ def test_float64_accumulation_keeps_what_float32_would_lose() -> None:
     a = np.full((2, 4_000_000), 0.1, dtype=np.float32)
     exact = 4_000_000 * float(np.float32(0.1)) ** 2
     assert abs(gram(a)[0, 1] - exact) < 1e-6
+
+
+def test_a_recordings_matrices_load_no_torch() -> None:
+    code = (
+        "import sys, numpy as np; from concepts.gram import gram; "
+        "gram(np.ones((2, 3), np.float32)); print('torch' in sys.modules)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert ran.stdout.strip() == "False"
+
+
+def test_a_gpu_multiplies_where_the_model_ran(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(module, "_on_device", lambda a, _g, _c, device: (asked.append(device), a)[1:])
+    module.grams(np.ones((2, 3), np.float32), [])
+    assert asked == ["cuda"]
 
 
 def test_unequal_widths_are_refused() -> None:
