@@ -55,7 +55,8 @@ def label_noise(
     if not accuracies:
         return None
     corrections = _Corrections(counted, results.confidence)
-    reached = [f for f in findings if _reached(f) and f.klass in accuracies]
+    computed = {item.slice for item in counted.slices}
+    reached = [f for f in findings if _reached(f) and f.klass in accuracies and f.slice in computed]
     named = [f.metric for f in reached if f.metric is not None]
     metrics = tuple(dict.fromkeys(named)) or USUAL
     judged = {finding.slice for finding in reached}

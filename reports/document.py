@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from reports import figures
 from reports.evidence import Evidence, to_bytes
 from reports.palette import LIGHT
-from reports.phrases import visible
+from reports.phrases import Phrases, visible
 from reports.strings import Catalogue, catalogue_of
 from reports.translation import English, translated
 
@@ -95,5 +95,8 @@ def print_html(evidence: Evidence, *, catalogue: Catalogue | None = None) -> str
 
 def title(evidence: Evidence) -> str:
     """The document's title, for its metadata."""
+    from reports.page_one import stated
+
     t = catalogue_of(evidence.report)
-    return t("document.title", name=visible(evidence.subject.name), version=visible(evidence.subject.version))
+    version = stated(Phrases(evidence, t), evidence.subject.version)
+    return t("document.title", name=visible(evidence.subject.name), version=version)

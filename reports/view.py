@@ -9,7 +9,7 @@ from reports import charts, clauses, concept_charts, curve_charts, further, grid
 from reports.canvas import shorten
 from reports.evidence import Evidence
 from reports.glyphs import code_point, missing
-from reports.page_one import PageOne
+from reports.page_one import PageOne, stated
 from reports.page_one import build as build_page_one
 from reports.phrases import Phrases, visible
 from reports.strings import Catalogue
@@ -84,9 +84,9 @@ def build(evidence: Evidence, catalogue: Catalogue, *, evidence_sha256: str, pap
     """The view of ``evidence`` in the catalogue's language; ``paper``: the annex has an upper size."""
     p = Phrases(evidence, catalogue)
     t, run = catalogue, evidence.run
-    name, version = visible(evidence.subject.name), visible(evidence.subject.version)
+    name, version = visible(evidence.subject.name), stated(p, evidence.subject.version)
     parts = sections.card(p)
-    stated = tuple(part for part in parts if part.text)
+    written = tuple(part for part in parts if part.text)
     unsaid = [part.title for part in parts if not part.text]
     left_out = t("document.left_out", parts=t.listed(unsaid)) if unsaid else ""
     heats, heats_left = grids.heat_charts(p)
@@ -110,7 +110,7 @@ def build(evidence: Evidence, catalogue: Catalogue, *, evidence_sha256: str, pap
         cluster=visible(p.cluster or ""),
         level=p.level(run.confidence),
         page1=build_page_one(p),
-        card=stated,
+        card=written,
         left_out=left_out,
         data=sections.data_section(p),
         minimum=visible(evidence.policy.minimum).rstrip(". ") or t("method.minimum_default"),
