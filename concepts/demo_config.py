@@ -36,6 +36,7 @@ kind = "acquisition"
 [[attributes]]
 name = "exposure"
 kind = "acquisition"
+names = { low = "dark", normal = "normal", high = "bright" }   # in the report, and their order
 [[attributes]]
 name = "site"
 kind = "acquisition"

@@ -271,7 +271,7 @@ def concept_row(p: Phrases, record: ConceptRecord) -> ConceptRow:
         layer=visible(record.layer),
         group=p.group(record.slice) if record.slice else "",
         effect=none if e.value is None else p.number(e.value, "number", walls),
-        interval=p.interval(e.low, e.high, "number", walls),
+        interval="" if e.value is None else p.interval(e.low, e.high, "number", walls),
         p=p.probability(record.p_value),
         p_adjusted=p.probability(record.p_adjusted),
         auc=auc,

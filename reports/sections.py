@@ -294,7 +294,7 @@ def finding_row(p: Phrases, finding: Finding) -> FindingRow:
     return FindingRow(
         group=group,
         value=p.finding_value(finding) if finding.value is not None else p.t("number.none"),
-        interval=p.finding_interval(finding),
+        interval=p.finding_interval(finding) if finding.value is not None else "",
         read_from=p.read_from(finding),
         cases=p.t("number.none") if finding.support is None else p.count(finding.support),
         needed=p.needed(finding),
@@ -341,7 +341,8 @@ def marks(p: Phrases, rows: Sequence[FindingRow]) -> tuple[tuple[FindingRow, ...
 
     One kind of interval needs no letter; a row without an interval gets none.
     """
-    kinds = list(dict.fromkeys(row.read_from for row in rows if row.interval != p.t("number.none")))
+    none = ("", p.t("number.none"))
+    kinds = list(dict.fromkeys(row.read_from for row in rows if row.interval not in none))
     if not kinds:
         return tuple(rows), ""
     if len(kinds) == 1:
@@ -349,10 +350,7 @@ def marks(p: Phrases, rows: Sequence[FindingRow]) -> tuple[tuple[FindingRow, ...
     letters = {kind: letter(i) for i, kind in enumerate(kinds)}
     key = [p.t("findings.read_from_mark", mark=mark, interval=kind) for kind, mark in letters.items()]
     return (
-        tuple(
-            replace(row, mark=letters[row.read_from]) if row.interval != p.t("number.none") else row
-            for row in rows
-        ),
+        tuple(replace(row, mark=letters[row.read_from]) if row.interval not in none else row for row in rows),
         p.t("findings.read_from_several", intervals="; ".join(key)),
     )
 

@@ -77,7 +77,7 @@ def test_a_band_between_numbers_that_are_not_whole_is_said_in_words() -> None:
     ink = first.model_copy(update={"name": "ink", "bands": [2.5, 3.5]})
     data = evidence.data.model_copy(update={"attributes": [ink]})
     p = Phrases(evidence.model_copy(update={"data": data}), ENGLISH)
-    assert p.value("ink", "[2.5, 3.5)") == "2.5 to under 3.5"
+    assert p.value("ink", "[2.5, 3.5)") == "2.5 to <3.5"
     assert p.value("ink", "<2.5") == "<2.5"
     assert p.value("other", "[2.5, 3.5)") == "[2.5, 3.5)"
 

@@ -285,8 +285,8 @@ def test_a_long_log_counts_records_beside_rows() -> None:
 def test_intervals_of_several_kinds_are_marked_and_named_once() -> None:
     p = phrases(sample.evidence())
     for block in sections.findings(p):
-        kinds = {row.read_from for row in block.rows if row.interval != "–"}
-        shown = {row.mark for row in block.rows if row.interval != "–"}
+        kinds = {row.read_from for row in block.rows if row.interval not in ("", "–")}
+        shown = {row.mark for row in block.rows if row.interval not in ("", "–")}
         assert len(shown) == max(1, len(kinds)) or not kinds
         assert all(kind in block.read_from for kind in kinds)
         for row in block.rows:
