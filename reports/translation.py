@@ -43,33 +43,31 @@ class _Speaker(Formatter):
     texts: Mapping[str, Text]
 
     def sentence(self, english: str) -> str:
+        """The sentence in the catalogue's language; `English` where it cannot be said anew."""
         made = self.texts.get(english)
         if not english:
             return ""
-        return English(english) if made is None else self.say(made) or English(english)
-
-    def say(self, made: Text) -> str | None:
-        """None: the catalogue lacks the code, or its template asks for a value that is not recorded."""
-        template = self.catalogue.texts.get(f"said.{made.code}")
-        if template is None:
-            return None
         try:
-            return self.vformat(template, (), made.values)
-        except KeyError:
-            return None
+            return English(english) if made is None else self.say(made)
+        except (KeyError, ValueError):
+            return English(english)
+
+    def say(self, made: Text) -> str:
+        """Raises KeyError for an unknown code or value, ValueError for a value of another kind."""
+        return self.vformat(self.catalogue.texts[f"said.{made.code}"], (), made.values)
 
     def format_field(self, value: Value, format_spec: str) -> str:
         if isinstance(value, list):
             parts = [self.format_field(part, "") for part in value]
             return self.catalogue.listed(parts) if format_spec == "and" else format_spec.join(parts)
-        if isinstance(value, Text):
-            text = self.say(value)
-            text = "" if text is None else text
-        elif isinstance(value, str):
-            text = self.number(value) if format_spec == "number" else value
-        else:
+        if not isinstance(value, str | Text):
             return self.number(format(value, format_spec))
-        return text[:1].upper() + text[1:] if format_spec == "capital" else text
+        text = value if isinstance(value, str) else self.say(value)
+        if format_spec == "number":
+            return self.number(text) if isinstance(value, str) else text
+        if format_spec == "capital":
+            return text[:1].upper() + text[1:]
+        return format(text, format_spec)
 
     def number(self, english: str) -> str:
         """Numbers written in English, ``1,234.5`` and ``85%``, in the language's signs."""
