@@ -22,7 +22,7 @@ from audit.wording import concept_reason, interval_reason, metric_key, needed_re
 from concepts.records import ConceptResult, ConceptStage
 from slices.counts import CountedLog, SliceCounts
 from slices.power import Arm, Needed
-from slices.presentation import NCHS, proportion_shortfall, support_shortfall
+from slices.presentation import NCHS, proportion_review, proportion_shortfall, support_shortfall
 from slices.records import Disparity, Estimate, Simultaneous, SliceRecord
 from slices.said import Said, say, sentence_pair
 from slices.selection import EXACT, METHODS
@@ -213,7 +213,10 @@ def _judge_metric(target: Target, results: Results, policy: Policy) -> Judged:
     side = side_of(target.kind, target.limit, low, high)
     if side == "right" and shortfall is None:
         reason = interval_reason(target.kind, target.limit, metric, low, high, "meets")
-        return replace(base, outcome="meets", reason=reason)
+        review = proportion_review(estimate.value) if _by_standard(target, metric, policy) else None
+        return replace(
+            base, outcome="meets", reason=reason if review is None else sentence_pair(reason, review)
+        )
     if side == "wrong" and joint is not None:
         # Beyond the limit for this slice alone, but not over the whole family: show what was decisive.
         base = _read_jointly(base, joint, "cannot_tell")
@@ -227,6 +230,11 @@ def _judge_metric(target: Target, results: Results, policy: Policy) -> Judged:
         return base
     enough = needed.to_be_judged(shortfall_at, estimate.support, estimate.clusters)
     return _with_plan(base, needed.both(enough, more))
+
+
+def _by_standard(target: Target, metric: str, policy: Policy) -> bool:
+    """Whether the standard for proportions looks at this very figure."""
+    return policy.minimum == "nchs" and metric in PROPORTIONS and target.kind in ("floor", "ceiling")
 
 
 def _with_plan(judged: Judged, more: Needed) -> Judged:

@@ -88,6 +88,7 @@ def missing_bounds(config: Config, counted: CountedLog, results: Results) -> lis
                 missing=item.rows,
                 value=value,
                 difference=_bounds(item.difference),
+                ratio=_bounds(item.ratio),
                 **_bounds(item.value).model_dump(),
                 method=item.value.method,
                 undefined=item.value.undefined,

@@ -46,23 +46,37 @@ def log_of_rows(
     return _log(inside, other, [None] * len(inside), None, weighted, whole)
 
 
-def log_of_clusters(clusters: Sequence[NDArray[np.int64]]) -> CountedLog:
+def log_of_clusters(
+    clusters: Sequence[NDArray[np.int64]], weights: Sequence[NDArray[np.float64]] | None = None
+) -> CountedLog:
     """A log whose slices are independent repetitions; patients are the unit.
 
     Parameters
     ----------
     clusters : sequence of int64 arrays, shape (patients, 4)
         tp, fp, fn, tn of each patient, one array a slice.
+    weights : sequence of float64 arrays, shape (patients,), optional
+        Of each row of a patient.
     """
-    patterns = {}
+    patterns, weighted = {}, None
+    if weights is not None:
+        weighted = [weighted_cells(each, own[:, None]) for each, own in zip(clusters, weights, strict=True)]
     for index, each in enumerate(clusters):
-        vectors, times = np.unique(each, axis=0, return_counts=True)
+        sums = each if weights is None else each * weights[index][:, None]
+        vectors, times = np.unique(sums, axis=0, return_counts=True)
         totals = np.stack([vectors, np.zeros_like(vectors)], axis=1)[:, :, None, :]
         patterns[repetition(index)] = ClusterPatterns(totals, times.astype(np.int64))
     # The overall slice is not looked at: one repetition stands in for it.
     patterns[OVERALL] = patterns[repetition(0)]
     inside = np.array([each.sum(0) for each in clusters])
-    return _log(inside, np.zeros_like(inside), [len(each) for each in clusters], patterns, None, inside[0])
+    sizes = [len(each) for each in clusters]
+    return _log(inside, np.zeros_like(inside), sizes, patterns, weighted, inside[0])
+
+
+def weighted_cells(rows: NDArray[np.int64], weight: NDArray[np.float64]) -> WeightedCells:
+    """Sums of weights and of their squares, from outcomes of shape (rows, 4) and their weights, (rows, 1)."""
+    inside, squares = (rows * weight).sum(0)[None], (rows * weight**2).sum(0)[None]
+    return WeightedCells(inside, np.zeros_like(inside), squares, np.zeros_like(squares))
 
 
 def _log(
@@ -76,7 +90,15 @@ def _log(
     failed = np.zeros((1, 2), dtype=np.int64)
     slices = [
         SliceCounts(
-            OVERALL, whole[None], np.zeros((1, 4), dtype=np.int64), failed, 0, int(whole.sum()), clusters[0]
+            OVERALL,
+            whole[None],
+            np.zeros((1, 4), dtype=np.int64),
+            failed,
+            0,
+            int(whole.sum()),
+            clusters[0],
+            # Weights count by their ratios only: one repetition's stand for all.
+            None if weighted is None else weighted[0],
         )
     ]
     for index, (own, other) in enumerate(zip(inside, outside, strict=True)):

@@ -12,14 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from benchmarks.simulated_logs import beta_binomial
-from benchmarks.validation_measures import SEED, Measured, measured
+from benchmarks.simulated_logs import (
+    beta_binomial,
+    log_of_clusters,
+    log_of_rows,
+    recall_only,
+    weighted_cells,
+)
+from benchmarks.validation_measures import SEED, Measured, measured, selected_limits
 from slices.calibration import calibration_error
 from slices.metrics import METRICS
 from slices.missingness import worst_case_value
 from slices.paired import confusion_of_both, paired_difference, paired_difference_clustered
 from slices.scores import auroc, auroc_clustered, average_precision, brier, histogram
-from slices.weights import precision_at, weighted_share, weighted_share_clustered
+from slices.weights import precision_at
 from slices.worst_gap import worst_gap
 
 Floats = NDArray[np.float64]
@@ -74,18 +80,20 @@ def weighted_coverage(n: int, spread: float, share: float, runs: int, *, cluster
     many = rng.lognormal(0, deviation, 2_000_000)
     truth = float(many @ rate(many) / many.sum())
 
-    def draw() -> tuple[float | None, float | None]:
+    tables, weights = [], []
+    for _ in range(runs):
         weight = rng.lognormal(0, deviation, n)
-        if clustered:
-            hits = beta_binomial(rng, np.full(n, 4), rate(weight), 0.3)
-            found = weighted_share_clustered(weight * hits, 4 * weight, rows=4 * n)
-            return found.low, found.high
-        hit = rng.random(n) < rate(weight)
-        sums = [(float(w.sum()), float((w**2).sum())) for w in (weight[hit], weight[~hit])]
-        found = weighted_share(sums[0], sums[1], n)
-        return found.low, found.high
-
-    return repeated(runs, draw, truth)
+        images = 4 if clustered else 1
+        hits = beta_binomial(rng, np.full(n, images), rate(weight), 0.3 if clustered else 0.0)
+        tables.append(recall_only(hits, images))
+        weights.append(weight)
+    if clustered:
+        log = log_of_clusters(tables, weights)
+    else:
+        cells = [weighted_cells(each, own[:, None]) for each, own in zip(tables, weights, strict=True)]
+        log = log_of_rows(np.array([each.sum(0) for each in tables]), weighted=cells)
+    low, high = selected_limits(log, "recall", resamples=200)
+    return measured(low, high, truth)
 
 
 # --- Worst gap ----------------------------------------------------------------------------------

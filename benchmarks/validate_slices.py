@@ -22,9 +22,8 @@ from scipy.stats import binom
 
 from benchmarks.simulated_logs import beta_binomial, log_of_clusters, log_of_rows, recall_only, repetition
 from benchmarks.validate_more import more_sections
-from benchmarks.validation_measures import SEED, Measured, measured
+from benchmarks.validation_measures import SEED, Measured, measured, selected_limits
 from slices.analysis import analyse
-from slices.counts import CountedLog
 from slices.records import Tested
 
 Floats = NDArray[np.float64]
@@ -42,14 +41,6 @@ def limits_of_every_count(n: int, *, resamples: int = 10_000) -> tuple[NDArray[n
     counts = np.arange(least, n + 1)
     low, high = selected_limits(log_of_rows(recall_only(counts, n)), "recall", resamples=resamples)
     return counts, low, high
-
-
-def selected_limits(log: CountedLog, metric: str, *, resamples: int) -> tuple[Floats, Floats]:
-    """Limits of one metric in every repetition, as the analysis selects them."""
-    analysis = analyse(log, metrics=(metric,), resamples=resamples, seed=SEED, threads=1)
-    pairs = [(record.estimates[0].low, record.estimates[0].high) for record in analysis.slices]
-    limits = np.array(pairs, dtype=np.float64)
-    return limits[:, 0], limits[:, 1]
 
 
 def exact_coverage(n: int, counts: NDArray[np.int64], low: Floats, high: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""What a validation reports: shares of runs with their Monte Carlo error."""
+"""What a validation measures, and reports as shares of runs with their Monte Carlo error."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
+
+from slices.analysis import analyse
+from slices.counts import CountedLog
 
 SEED = 20261120
 
@@ -27,6 +30,16 @@ class Measured:
 
     def __str__(self) -> str:
         return f"{100 * self.share:.1f} ± {100 * self.error:.1f}"
+
+
+def selected_limits(
+    log: CountedLog, metric: str, *, resamples: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Limits of one metric in every repetition, as the analysis selects them; NaN where it has none."""
+    analysis = analyse(log, metrics=(metric,), resamples=resamples, seed=SEED, threads=1)
+    pairs = [(record.estimates[0].low, record.estimates[0].high) for record in analysis.slices]
+    limits = np.array(pairs, dtype=np.float64)
+    return limits[:, 0], limits[:, 1]
 
 
 def measured(low: NDArray[np.float64], high: NDArray[np.float64], truth: float) -> Measured:

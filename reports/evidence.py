@@ -327,7 +327,9 @@ class MissingBounds(Part):
     highest: Number
     low: Number
     high: Number
-    difference: Bounds | None = None  # of the slice to its complement
+    # Of the slice to its complement.
+    difference: Bounds | None = None
+    ratio: Bounds | None = None
     method: Prose
     undefined: Prose | None = None
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reports.evidence import AtPrevalence, CorrectedFigure, Limits
-from reports.phrases import Phrases, slice_key, visible
+from reports.phrases import Phrases, barriers_of, slice_key, visible
 from reports.rounding import Scale, shown
 
 MOST_ROWS = 40
@@ -35,6 +35,7 @@ def tables(p: Phrases) -> tuple[Table, ...]:
         worst_gaps(p),
         changes(p),
         missing_bounds(p),
+        missing_gaps(p),
         breaking_points(p),
         corrected(p),
         corrected_checks(p),
@@ -184,6 +185,44 @@ def missing_bounds(p: Phrases) -> Table:
         t("further.with_chance"),
     )
     return table(p, "missing_bounds", heads, rows, 4)
+
+
+def missing_gaps(p: Phrases) -> Table:
+    """What the checks of gaps and ratios could be of, wherever the rows without a recorded value belong."""
+    t = p.t
+    known = {(slice_key(x.slice), x.klass, x.metric): x for x in p.evidence.results.missing_bounds}
+    rows = []
+    for finding in p.evidence.findings:
+        bound = known.get((slice_key(finding.slice), finding.klass, finding.metric or ""))
+        if bound is None or finding.kind not in ("gap", "ratio") or finding.against != "complement":
+            continue
+        found = bound.difference if finding.kind == "gap" else bound.ratio
+        if found is None or found.lowest is None:
+            continue
+        scale: Scale = gap_scale(p, bound.metric) if finding.kind == "gap" else "number"
+        limit = p.finding_limit(finding)
+        barriers = barriers_of(finding.kind, finding.limit)
+        rows.append(
+            (
+                p.group(bound.slice, bound.klass),
+                p.metric(bound.metric),
+                visible(finding.rule),
+                p.count(bound.missing),
+                limit,
+                p.interval(found.lowest, found.highest, scale, barriers),
+                p.interval(found.low, found.high, scale, barriers),
+            )
+        )
+    heads = (
+        t("table.group"),
+        t("table.metric"),
+        t("method.rule"),
+        t("further.missing"),
+        t("further.limit"),
+        t("further.bounds"),
+        t("further.with_chance"),
+    )
+    return table(p, "missing_gaps", heads, rows, 4)
 
 
 def breaking_points(p: Phrases) -> Table:

@@ -17,6 +17,7 @@ from slices.said import say
 from slices.score_limits import Law
 from slices.scores import (
     FEW,
+    ROUNDING,
     Floats,
     Ints,
     ScoreEstimate,
@@ -152,7 +153,7 @@ def calibration_error(
     value = max(0.0, plug_in - correction)
     # The correction holds only if the observed gaps were the true ones: it is uncertain by its own size.
     se = sqrt(float(share**2 @ _debiased_variance(gap, np.sqrt(curve.variance))) + correction**2)
-    if se == 0:
+    if se <= ROUNDING:
         reason = say(
             "undefined.no_spread_in_bins",
             "Every bin holds one class and one score: the error has no spread to measure.",

@@ -85,14 +85,15 @@ class Sample:
     ----------
     counts : float64 array, shape (4,)
         tp, fp, fn, tn against the labels; sums of weights (on average 1 a row of the log) where weighted.
-    squares : float64 array, shape (4,), optional
-        Sums of squared weights.
+    squares, rows : float64 array, shape (4,), optional
+        Sums of squared weights; numbers of rows.
     clusters : float64 array, shape (patterns, 4), optional
         Counts of each distinct cluster, and ``times`` how many clusters have them.
     """
 
     counts: Floats
     squares: Floats | None = None
+    rows: Floats | None = None
     clusters: Floats | None = None
     times: Floats | None = None
 
@@ -100,17 +101,19 @@ class Sample:
         """How many rows are worth one independent row, for an estimate with these row influences.
 
         Between clusters with Student's widening for their few degrees of freedom, so that normal limits
-        are as wide as Student's; never below 1 where rows have no weights. Where the influence vanishes,
-        the mean number of rows that a cluster has.
+        are as wide as Student's; never below 1 where rows have no weights, nor below that of as many
+        rows of equal weight (`slices.weighting`). Where the influence vanishes, the mean number of rows
+        that a cluster has.
         """
         rows = float(self.counts @ influence**2)
         if self.clusters is None or self.times is None:
-            if self.squares is None:
+            if self.squares is None or self.rows is None:
                 return 1.0
-            total = float(self.counts.sum())
-            if rows <= 0:
-                return float(self.squares.sum()) / total if total > 0 else 1.0
-            return float(self.squares @ influence**2) / rows
+            used = influence != 0 if rows > 0 else np.ones(4, dtype=bool)
+            mass, number = float(self.counts[used].sum()), float(self.rows[used].sum())
+            spread = float(self.squares[used] @ (influence[used] ** 2 if rows > 0 else np.ones(4)))
+            least = mass / number if number > 0 else 1.0
+            return max(spread / (rows if rows > 0 else mass), least) if mass > 0 else 1.0
         from scipy.special import ndtri, stdtrit
 
         number = float(self.times @ (self.clusters.sum(-1) > 0))
@@ -127,8 +130,9 @@ def samples(counted: CountedLog, one: SliceCounts, *, outside: bool = False) -> 
     """The rows of a slice, or of its complement, for each class."""
     space, side = counted.space, int(outside)
     table = np.asarray(space.confusion((one.inside, one.outside)[side]), dtype=np.float64)
-    squares: Floats | None = None
+    squares = rows = None
     if one.weighted is not None:
+        rows = table
         mean, weighted = mean_weight(counted), one.weighted
         table = np.asarray(space.confusion((weighted.inside, weighted.outside)[side])) / mean
         of_squares = (weighted.inside_squares, weighted.outside_squares)[side]
@@ -143,6 +147,7 @@ def samples(counted: CountedLog, one: SliceCounts, *, outside: bool = False) -> 
         Sample(
             table[k],
             None if squares is None else squares[k],
+            None if rows is None else rows[k],
             None if clusters is None else clusters[:, k],
             times,
         )

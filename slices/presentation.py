@@ -152,7 +152,7 @@ def proportion_shortfall(
     return None
 
 
-def proportion_review(value: float) -> str | None:
+def proportion_review(value: float | None) -> str | None:
     """The standard's request for a statistician's look at a proportion without events, or of events only."""
     if value in (0, 1):
         return say(

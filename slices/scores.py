@@ -25,6 +25,8 @@ Sums = NDArray[np.int64] | NDArray[np.float64]
 FEW = 10
 # Below so many rows of a class DeLong's is not either: 92% coverage at 12 positives, 94% at 20.
 FEW_OF_A_CLASS = 20
+# Values and errors so near to 0 or 1 differ from them by rounding: sums of weights are not exact.
+ROUNDING = 1e-12
 
 NO_POSITIVE = say("undefined.no_positive_row", "No row has a positive label.")
 NO_NEGATIVE = say("undefined.no_negative_row", "No row has a negative label.")
@@ -193,7 +195,7 @@ def auroc_clustered(
     counts = histogram(scores, labels, weights)
     w1, w0 = float(counts.positives.sum()), float(counts.negatives.sum())
     v10, v01 = _placements(counts)
-    value = float(counts.positives @ v10) / w1
+    value = _at_the_end(float(counts.positives @ v10) / w1)
     at = np.searchsorted(counts.scores, scores)
     units = np.arange(support) if clusters is None else clusters
     size = int(units.max()) + 1
@@ -217,10 +219,14 @@ def auroc_clustered(
     s11 = used / (used - 1) * float(d1 @ d0) / (w1 * w0)
     variance = s10 + s01 + 2 * s11
     worth = [
-        number * effective_share(None if weights is None else weights[rows])
+        max(number * effective_share(None if weights is None else weights[rows]), 1.0)
         for number, rows in ((i10, labels), (i01, ~labels))
     ]
-    if value in (0.0, 1.0) or variance <= 0 or min(worth) < (FEW_OF_A_CLASS if clusters is None else FEW):
+    if (
+        value in (0.0, 1.0)
+        or variance <= ROUNDING**2
+        or min(worth) < (FEW_OF_A_CLASS if clusters is None else FEW)
+    ):
         # As if each cluster were one row: never more certain than that.
         law = Law("newcombe", value, units=worth[0], others=worth[1])
         few = say("method.newcombe_clusters", "Newcombe's method 5 with n = clusters")
@@ -255,7 +261,7 @@ def average_precision(counts: ScoreHistogram, *, confidence: float = 0.95) -> Sc
     total = n1 + n0
     square = float(counts.positives @ of_positive**2 + counts.negatives @ of_negative**2)
     se = sqrt(square / total) / sqrt(max(total - 1, 1))
-    if n1 < FEW or value >= 1 or se == 0:
+    if n1 < FEW or value >= 1 or se <= ROUNDING:
         method = say("method.exact_positives", "Clopper-Pearson with n = positives")
         return bounded_estimate(Law("exact", value, units=n1), n1, method, confidence)
     return bounded_estimate(Law("logit", value, se), n1, method, confidence)
@@ -293,8 +299,8 @@ def average_precision_clustered(
         )
         return undefined_estimate(n1, method, reason, value=value)
     se = clustered_error(rows, units)
-    worth = holding * effective_share(None if weights is None else weights[labels])
-    if worth < FEW or value >= 1 or se == 0:
+    worth = max(holding * effective_share(None if weights is None else weights[labels]), 1.0)
+    if worth < FEW or value >= 1 or se <= ROUNDING:
         few = say("method.exact_positive_clusters", "Clopper-Pearson with n = clusters with a positive")
         if weights is not None:
             few = say("method.exact_weighted_positives", "Clopper-Pearson, n = effective positives (Kish)")
@@ -316,7 +322,7 @@ def average_precision_influence(counts: ScoreHistogram) -> tuple[float, Floats, 
     precision = np.divide(above1, above, out=np.zeros_like(above), where=above > 0)
     inverse = np.divide(total, above, out=np.zeros_like(above), where=above > 0)
     mass = counts.positives / n1
-    value = float(mass @ precision)
+    value = _at_the_end(float(mass @ precision))
     one = np.cumsum(mass * (1 - precision) * inverse)
     zero = np.cumsum(-mass * precision * inverse)
     return value, (precision - value) * (total / n1) + one, zero
@@ -355,13 +361,13 @@ def brier(
         return undefined_estimate(rows, method, reason)
     loss = (scores - labels) ** 2
     mass = np.ones(rows) if weights is None else weights
-    value = min(1.0, float(mass @ loss) / float(mass.sum()))
+    value = _at_the_end(float(mass @ loss) / float(mass.sum()))
     units = np.arange(rows) if clusters is None else clusters
     influence = mass * (loss - value) / mass.sum()
     number = int(np.unique(units).size)
-    size = number * effective_share(weights)
+    size = max(number * effective_share(weights), 1.0)
     se = clustered_error(influence, units) if number > 1 else 0.0
-    if size < FEW or se == 0 or value in (0.0, 1.0):
+    if size < FEW or se <= ROUNDING or value in (0.0, 1.0):
         few = say("method.exact_rows", "Clopper-Pearson with n = rows")
         if clusters is not None:
             few = say("method.exact_score_clusters", "Clopper-Pearson with n = clusters")
@@ -407,6 +413,13 @@ def _placements(counts: ScoreHistogram) -> tuple[Floats, Floats]:
     below = np.cumsum(counts.negatives) - counts.negatives / 2
     above = n1 - np.cumsum(counts.positives) + counts.positives / 2
     return below / n0, above / n1
+
+
+def _at_the_end(value: float) -> float:
+    """0 or 1 where only rounding keeps a value from it."""
+    if value <= ROUNDING:
+        return 0.0
+    return 1.0 if value >= 1 - ROUNDING else value
 
 
 def _one_class(n1: int, n0: int) -> str | None:

@@ -17,7 +17,7 @@ from slices.design_effects import design_effects, share_effect
 from slices.errors import LogError
 from slices.impact import ImpactTable, Rate, above, impact_table
 from slices.metrics import METRICS, Metric
-from slices.missingness import WorstCase, worst_case_difference, worst_case_value
+from slices.missingness import WorstCase, worst_case_difference, worst_case_ratio, worst_case_value
 from slices.paired import PairedDifference, paired_difference, paired_difference_clustered
 from slices.records import Estimate, SliceRecord
 from slices.slicing import OVERALL, Slice
@@ -38,7 +38,7 @@ class AttributeGap:
 
 @dataclass(frozen=True, slots=True)
 class MissingBounds:
-    """Worst-case bounds of one metric of a one-way slice, and of its difference to the complement.
+    """Worst-case bounds of one metric of a one-way slice, and of its difference and ratio to the complement.
 
     ``rows``: counted rows that have no value of the attribute.
     """
@@ -49,6 +49,7 @@ class MissingBounds:
     rows: int
     value: WorstCase
     difference: WorstCase
+    ratio: WorstCase
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +115,8 @@ def missing_bounds(
     """Worst-case bounds of every one-way slice of an attribute that some rows have no value of.
 
     Where the log has clusters, the sampling part of the limits rests on rows over the design effect:
-    the largest one of the slice, of the missing rows, and for the difference of the complement, any
-    of which may be what the figure is made of.
+    the largest one of the slice, of the missing rows, and for difference and ratio of the complement,
+    any of which may be what the figure is made of.
     """
     chosen = _proportions(metrics, f1=True)
     without = {counts.slice.values[0][0]: counts for counts in counted.slices if _is_missing(counts.slice)}
@@ -136,16 +137,19 @@ def missing_bounds(
                 value = worst_case_value(
                     metric, inside, missing, confidence=confidence, design_effect=float(inner)
                 )
-                difference = worst_case_difference(
-                    metric,
-                    inside,
-                    outside,
-                    missing,
-                    confidence=confidence,
-                    design_effect=float(max(inner, outer)),
+                difference, ratio = (
+                    worst_case(
+                        metric,
+                        inside,
+                        outside,
+                        missing,
+                        confidence=confidence,
+                        design_effect=float(max(inner, outer)),
+                    )
+                    for worst_case in (worst_case_difference, worst_case_ratio)
                 )
                 rows = int(missing.sum())
-                found.append(MissingBounds(counts.slice, klass, metric.name, rows, value, difference))
+                found.append(MissingBounds(counts.slice, klass, metric.name, rows, value, difference, ratio))
     return tuple(found)
 
 

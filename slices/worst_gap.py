@@ -94,30 +94,6 @@ def worst_gap(
     return _from_limits(share, np.flatnonzero(used), exact, score, confidence, method)
 
 
-def worst_gap_from_errors(value: Floats, se: Floats, *, confidence: float = 0.95) -> WorstGap:
-    """Largest gap of any metric among independent groups, from standard errors and the normal law.
-
-    Parameters
-    ----------
-    value, se : float64 arrays, shape (groups,)
-        Groups without a positive standard error are left out.
-    """
-    used = se > 0
-    share, error = value[used], se[used]
-
-    def normal(quantile: float) -> tuple[Floats, Floats]:
-        return share - quantile * error, share + quantile * error
-
-    return _from_limits(
-        share,
-        np.flatnonzero(used),
-        normal,
-        normal,
-        confidence,
-        say("method.intersection_normal", "intersection bounds; normal limits"),
-    )
-
-
 Limits = Callable[[float], tuple[Floats, Floats]]
 
 

@@ -166,6 +166,19 @@ def test_outcomes(rule, quantity, pointwise, joint, expected, read_from) -> None
     assert (judged.low, judged.high) == (low, high)
 
 
+def test_a_share_of_exactly_one_asks_for_a_review() -> None:
+    """The NCHS standard: no event, or events only. Not where another minimum is stated, nor of a gap."""
+    whole = record(F, (1.0, 0.99, 1.0), (0.98, 1.0))
+    judged = outcome(FLOOR, whole)
+    assert judged.outcome == "meets"
+    asked = "The estimate is exactly 1: the standard asks that a statistician reviews it."
+    assert judged.reason.endswith(asked)
+    assert asked not in outcome(FLOOR, whole, Policy(minimum=30)).reason
+    assert asked not in outcome(FLOOR, record(F, (0.99, 0.97, 1.0), (0.96, 1.0))).reason
+    gap = outcome(GAP, record(F, (0.0, -0.01, 0.01), (-0.02, 0.02), kind="difference"))
+    assert (gap.outcome, "reviews it" in gap.reason) == ("meets", False)
+
+
 def test_too_little_data_does_not_hide_a_failure() -> None:
     assert outcome(FLOOR, record(F, (0.3, 0.1, 0.6), (0.05, 0.8), support=12)).outcome == "fails"
     thin = outcome(FLOOR, record(F, (0.99, 0.9, 1.0), (0.8, 1.0), support=12))

@@ -71,6 +71,15 @@ def test_bounds_hold_every_allocation_of_the_missing_rows(evidence: Evidence) ->
     assert bounds.highest == pytest.approx(max(every))
     assert bounds.low is not None
     assert bounds.low <= bounds.lowest  # type: ignore[operator]
+    male = [h for h, p, s in zip(hit, positive, sex, strict=True) if p and s == "M"]
+    ratios = [
+        (sum(inside) + hits)
+        / (len(inside) + hits + misses)
+        / ((sum(male) + sum(missing) - hits) / (len(male) + len(missing) - hits - misses))
+        for hits, misses in product(range(sum(missing) + 1), range(len(missing) - sum(missing) + 1))
+    ]
+    assert bounds.ratio is not None
+    assert (bounds.ratio.lowest, bounds.ratio.highest) == pytest.approx((min(ratios), max(ratios)))
     (entry,) = (item for item in evidence.limitations if "'sex' is missing" in item.what)
     assert "Wherever they belong" in entry.size
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from reports import further
-from reports.evidence import Results
+from reports.evidence import Finding, Results
 from tests.reports import sample
 from tests.reports.test_render import phrases
 
@@ -45,10 +45,15 @@ ROW = {
 }
 
 
-def tables(**results: Any) -> dict[str, further.Table]:
+def tables(findings: list[Finding] | None = None, **results: Any) -> dict[str, further.Table]:
     evidence = sample.evidence()
     document = evidence.results.model_dump(mode="json", by_alias=True)
-    made = evidence.model_copy(update={"results": Results.model_validate(document | results)})
+    made = evidence.model_copy(
+        update={
+            "results": Results.model_validate(document | results),
+            "findings": evidence.findings if findings is None else findings,
+        }
+    )
     return {table.id: table for table in further.tables(phrases(made))}
 
 
@@ -126,3 +131,30 @@ def test_impact_ratios_are_printed_as_the_rules_print_them() -> None:
     assert "3 cases without a recorded group are in no row." in first.intro
     assert "left out of the ratios: Too few." in second.intro
     assert "left out" not in first.intro
+
+
+def test_missing_rows_are_told_of_each_check_of_a_gap_or_ratio() -> None:
+    """And of no floor, and of no comparison with a named group; a bound keeps its side of the limit."""
+    bounds = {"lowest": -0.0499, "highest": 0.02, "low": -0.0502, "high": 0.03}
+    ratio = {"lowest": 0.7996, "highest": 1.1, "low": 0.75, "high": 1.2}
+    item = {"slice": {"sex": "F"}, "metric": "recall", "missing": 22, "value": 0.8, "method": "m"}
+    item |= {"lowest": 0.7, "highest": 0.9, "low": 0.6, "high": 0.95, "difference": bounds, "ratio": ratio}
+
+    def finding(rule: str, kind: str, limit: float, against: str | None = "complement") -> Finding:
+        shown = {"value": 0.0, "low": 0.0, "high": 0.0, "interval": "i", "level": 0.95, "outcome": "meets"}
+        named = {"rule": rule, "kind": kind, "slice": {"sex": "F"}, "class": None, "metric": "recall"}
+        return Finding.model_validate(named | shown | {"limit": limit, "against": against})
+
+    checks = [
+        finding("gap", "gap", 0.05),
+        finding("fifths", "ratio", 0.8),
+        finding("floor", "floor", 0.5, None),
+        finding("named", "gap", 0.05, "M"),
+    ]
+    table = tables(checks, missing_bounds=[item])["further-missing_gaps"]
+    assert [row[2] for row in table.rows] == ["gap", "fifths"]
+    gap, fifths = table.rows
+    assert gap[3:5] == ("22", "5\u00a0pts")
+    assert gap[5] == "\u22124.99 to +2.0\u00a0pts"
+    assert gap[6].startswith("\u22125.02 to")
+    assert fifths[4:6] == ("0.8", "0.7996 to 1.100")

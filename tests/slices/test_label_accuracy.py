@@ -105,7 +105,7 @@ def test_small_coverage_between_patients(name: str) -> None:
         each = np.stack(
             [(label & called), (~label & called), (label & ~called), (~label & ~called)], axis=-1
         ).sum(1)
-        return Sample(each.sum(0).astype(float), None, each.astype(float), np.ones(120))
+        return Sample(each.sum(0).astype(float), clusters=each.astype(float), times=np.ones(120))
 
     assert covered(name, draw, accuracy, truth, 300) >= 0.95 - 0.038
 
@@ -118,7 +118,7 @@ def test_clusters_of_one_row_are_rows_and_copies_of_rows_tell_nothing() -> None:
     one, four = (
         corrected_metric(
             METRICS["recall"],
-            Sample(times * counts.astype(float), None, times * rows, np.ones(422)),
+            Sample(times * counts.astype(float), clusters=times * rows, times=np.ones(422)),
             accuracy,
         )
         for times in (1, 4)
@@ -133,10 +133,12 @@ def test_weights_enter_by_their_squares() -> None:
     counts, accuracy = np.array([90.0, 20.0, 40.0, 300.0]), LabelAccuracy(0.95, 0.98)
     for name in ("recall", "precision"):
         plain = corrected_metric(METRICS[name], Sample(counts), accuracy)
-        alike = corrected_metric(METRICS[name], Sample(3 * counts, 9 * counts), accuracy)
+        alike = corrected_metric(METRICS[name], Sample(3 * counts, 9 * counts, counts), accuracy)
         assert (alike.value, alike.low, alike.high) == pytest.approx((plain.value, plain.low, plain.high))
-        unequal = corrected_metric(METRICS[name], Sample(counts, 2 * counts), accuracy)
+        unequal = corrected_metric(METRICS[name], Sample(counts, 2 * counts, counts), accuracy)
         assert unequal.high - unequal.low > 1.3 * (plain.high - plain.low)  # type: ignore[operator]
+        lucky = corrected_metric(METRICS[name], Sample(counts, 0.2 * counts, counts), accuracy)
+        assert (lucky.low, lucky.high) == pytest.approx((plain.low, plain.high)), "never above the rows"
 
 
 def test_samples_are_the_slices_own_rows() -> None:

@@ -13,7 +13,7 @@ from slices.analysis import analyse
 from slices.counts import CountedLog
 from slices.log import count_log
 from slices.metrics import METRICS
-from slices.missingness import WorstCase, worst_case_difference, worst_case_value
+from slices.missingness import WorstCase, worst_case_difference, worst_case_ratio, worst_case_value
 from slices.paired import paired_difference
 from slices.roles import Attribute, Decision, LogSpec
 from slices.slicing import OVERALL
@@ -103,7 +103,10 @@ def test_missing_bounds_use_the_rows_without_a_value(log: CountedLog) -> None:
     assert one.rows == 11
     assert one.value == worst_case_value(METRICS["recall"], inside, missing)
     assert one.difference == worst_case_difference(METRICS["recall"], inside, outside, missing)
+    assert one.ratio == worst_case_ratio(METRICS["recall"], inside, outside, missing)
     assert one.value.lowest == pytest.approx(40 / 52)
+    # All 3 missed rows in the slice, all 6 found ones outside it: 40 of 52 against 76 of 80.
+    assert one.ratio.lowest == pytest.approx((40 / 52) / (76 / 80))
 
 
 def test_changes_of_every_slice(log: CountedLog) -> None:

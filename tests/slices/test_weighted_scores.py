@@ -170,6 +170,25 @@ def test_auroc_error_by_the_pairs() -> None:
     assert auroc_clustered(scores, labels, None, weights).se == pytest.approx(np.sqrt(variance), rel=1e-6)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_rounding_gives_no_interval_of_zero_width(seed: int) -> None:
+    """Perfect ranking, perfect probabilities, equal losses: sums of weights miss the end by a digit."""
+    rng = np.random.default_rng(seed)
+    labels, weights = np.arange(200) % 3 == 0, rng.lognormal(0, 1, 200)
+    for name, scores in (
+        ("auroc", labels * 0.7 + 0.1 * rng.random(200)),
+        ("auprc", labels * 0.7 + 0.1 * rng.random(200)),
+        ("brier", labels.astype(float)),
+        ("brier", np.where(labels, 0.7, 0.3)),
+    ):
+        found = estimate(name, scores, labels, weights)
+        assert found.low is not None
+        assert found.high is not None
+        assert found.high - found.low > 1e-3, (name, found)
+        if name != "brier":
+            assert (found.value, found.high) == (1.0, 1.0)
+
+
 def test_few_effective_rows_have_limits_that_do_not_rest_on_their_spread() -> None:
     """30 rows of each class, of which three carry nearly all the weight."""
     rng = np.random.default_rng(6)

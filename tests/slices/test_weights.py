@@ -1,99 +1,18 @@
-"""Weighted shares against statsmodels' sandwich errors; predictive values against Bayes and simulation."""
+"""Kish's number; predictive values against Bayes and simulation."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-import statsmodels.api as sm
 from hypothesis import given
 from hypothesis import strategies as st
-from statsmodels.stats.proportion import proportion_confint
 
-from slices.weights import kish_effective, npv_at, precision_at, weighted_share, weighted_share_clustered
-
-ROWS = st.lists(st.tuples(st.floats(0.1, 9), st.booleans()), min_size=4, max_size=50).filter(
-    lambda rows: 0 < sum(y for _, y in rows) < len(rows)
-)
+from slices.weights import kish_effective, npv_at, precision_at
 
 
-def sums(weights: np.ndarray) -> tuple[float, float]:
-    return float(weights.sum()), float((weights**2).sum())
-
-
-@given(ROWS)
-def test_row_error_is_the_sandwich_of_a_weighted_mean(rows: list[tuple[float, bool]]) -> None:
-    weights, hit = np.array([w for w, _ in rows]), np.array([y for _, y in rows])
-    found = weighted_share(sums(weights[hit]), sums(weights[~hit]), len(rows))
-    fitted = sm.WLS(hit.astype(float), np.ones(len(rows)), weights=weights).fit(cov_type="HC1")
-    assert found.value == pytest.approx(fitted.params[0])
-    assert found.se == pytest.approx(fitted.bse[0])
-    assert found.kish == pytest.approx(weights.sum() ** 2 / (weights**2).sum())
-    assert found.low is not None
-    assert found.high is not None
-    assert 0 <= found.low < found.value < found.high <= 1
-
-
-@given(ROWS, st.floats(0.01, 100))
-def test_scaling_all_weights_changes_nothing(rows: list[tuple[float, bool]], scale: float) -> None:
-    weights, hit = np.array([w for w, _ in rows]), np.array([y for _, y in rows])
-    one = weighted_share(sums(weights[hit]), sums(weights[~hit]), len(rows))
-    other = weighted_share(sums(scale * weights[hit]), sums(scale * weights[~hit]), len(rows))
-    assert (other.value, other.low, other.high, other.effective) == pytest.approx(
-        (one.value, one.low, one.high, one.effective)
-    )
-
-
-def test_equal_weights_are_no_weights() -> None:
-    found = weighted_share((80.0, 80.0), (20.0, 20.0), 100)
-    # Linearised with n / (n - 1): effective 99 of 100 rows.
-    assert found.effective == pytest.approx(99)
-    assert found.kish == 100
-    expected = proportion_confint(0.8 * 99, 99, method="beta")
-    assert (found.low, found.high) == pytest.approx(expected, abs=1e-9)
-
-
-def test_ends_and_reasons() -> None:
-    full = weighted_share((12.0, 16.0), (0.0, 0.0), 10)
-    assert full.value == 1
-    assert full.low == pytest.approx(0.025 ** (1 / 9))
-    assert weighted_share((0.0, 0.0), (0.0, 0.0), 0).undefined == "The weighted denominator is 0."
-    empty = weighted_share_clustered(np.zeros(3), np.zeros(3))
-    assert empty.undefined == "The weighted denominator is 0."
+def test_kish_of_no_weight_is_none() -> None:
     assert kish_effective(0, 0) == 0
-
-
-def test_cluster_error_against_statsmodels() -> None:
-    rng = np.random.default_rng(0)
-    cluster = rng.integers(0, 60, 400)
-    weights = rng.uniform(0.5, 4, 400)
-    hit = rng.random(400) < 0.7 + 0.2 * np.sin(cluster)
-    y = np.bincount(cluster, weights * hit, 60)
-    x = np.bincount(cluster, weights, 60)
-    found = weighted_share_clustered(y, x)
-    fitted = sm.WLS(hit.astype(float), np.ones(400), weights=weights).fit(
-        cov_type="cluster", cov_kwds={"groups": cluster}
-    )
-    # statsmodels' factor is C / (C - 1) x (n - 1) / (n - 1).
-    assert found.value == pytest.approx(fitted.params[0])
-    assert found.se == pytest.approx(fitted.bse[0])
-
-
-def test_patterns_with_multiplicity_are_clusters_listed() -> None:
-    y, x, times = np.array([1.0, 0.0, 2.0, 0.0]), np.array([2.0, 1.0, 2.0, 0.0]), np.array([3, 4, 2, 9])
-    short = weighted_share_clustered(y, x, times)
-    long = weighted_share_clustered(np.repeat(y, times), np.repeat(x, times))
-    assert (short.value, short.se, short.low, short.high) == pytest.approx(
-        (long.value, long.se, long.low, long.high)
-    )
-
-
-def test_clusters_at_the_end_count_clusters() -> None:
-    found = weighted_share_clustered(np.full(20, 5.0), np.full(20, 5.0))
-    assert found.low == pytest.approx(0.025 ** (1 / 20))
-    single = weighted_share_clustered(np.array([3.0]), np.array([5.0]))
-    assert single.low is not None
-    assert single.high is not None
-    assert single.high - single.low > 0.9
+    assert kish_effective(12.0, 16.0) == 9
 
 
 @given(st.integers(1, 200), st.integers(1, 200), st.integers(1, 200), st.integers(1, 200))

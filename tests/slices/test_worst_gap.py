@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm, studentized_range
 from statsmodels.stats.proportion import proportion_confint
 
-from slices.worst_gap import worst_gap, worst_gap_from_errors
+from slices.worst_gap import worst_gap
 
 GROUPS = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), min_size=2, max_size=6).filter(
     lambda groups: sum(a + b > 0 for a, b in groups) >= 2
@@ -97,13 +97,6 @@ def test_few_clusters_widen() -> None:
     assert wide.low < plain.low
     many = worst_gap(value, support, degrees=np.array([1e7, 1e7]))
     assert (many.low, many.high) == pytest.approx((plain.low, plain.high), abs=1e-5)
-
-
-def test_from_errors_by_hand() -> None:
-    found = worst_gap_from_errors(np.array([0.9, 0.6, 0.3]), np.array([0.03, 0.04, 0.0]))
-    # Two groups: both quantiles are 1.96; the pair's error is 0.05.
-    assert found.low == pytest.approx(0.3 - 1.959964 * 0.05, abs=1e-5)
-    assert found.high == pytest.approx(0.3 + 1.959964 * 0.05, abs=1e-5)
 
 
 @pytest.mark.parametrize(("groups", "size", "rate"), [(2, 500, 0.5), (5, 50, 0.9), (10, 200, 0.98)])
