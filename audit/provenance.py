@@ -69,8 +69,11 @@ def inputs(
     if stage is None or model is None or concepts is None:
         return read
     if stage.weights_sha256 is not None:
-        name = shown_path(model.weights or concepts.recorded or "not stated")
+        name = shown_path(model.weights or "not stated")
         read.append(Input(role="weights", path=name, sha256=stage.weights_sha256))
+    if stage.recording_sha256 is not None:
+        path = shown_path(concepts.recorded or "not stated")
+        read.append(Input(role="recording", path=path, sha256=stage.recording_sha256))
     folders = {concept.name: concept.folder for concept in concepts.concept}
     for images in stage.sets:
         folder = folders.get(images.name)

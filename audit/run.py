@@ -180,13 +180,14 @@ def probe_concepts(
     if concepts is None:
         return None
     images = None
-    if concepts.images is not None and concepts.image_column is not None:
+    folder = concepts.images or concepts.recorded
+    if folder is not None and concepts.image_column is not None:
         known = {attribute.name for attribute in spec.attributes}
         wanted = {name for concept in concepts.concept for name in concept.where or {}}
         # A concept may be defined by a column that defines no slice.
         extra = tuple(Attribute(name, "other", name) for name in sorted(wanted - known))
         read = read_images(replace(spec, attributes=spec.attributes + extra), concepts.image_column)
-        images = LogImages(loaded.root / concepts.images, read.files, read.labels, read.attributes)
+        images = LogImages(loaded.root / folder, read.files, read.labels, read.attributes)
     _check_labels(loaded, counted)
     from audit.layers import allow_factory
     from concepts.stage import run_concepts
@@ -199,6 +200,8 @@ def probe_concepts(
         for item in counted.slices
         if item.slice.order == 1 and item.slice.attributes[0] in names
     ]
+    if images is None:
+        slices = []  # a recording tells no attributes where no column says which image a row is of
     asked = to_concept_spec(loaded, images=images, slices=slices)
     return None if asked is None else run_concepts(asked, progress=progress)
 

@@ -188,9 +188,12 @@ def require_files(loaded: Loaded) -> None:
         return
     needed = [("[model] weights", model.weights)] if model.weights is not None else []
     needed += [(f"folder of concept '{item.name}'", item.folder) for item in concepts.concept if item.folder]
-    needed += [
-        (name, path) for name, path in (("random pool", concepts.random), ("images", concepts.images)) if path
-    ]
+    further = (
+        ("random pool", concepts.random),
+        ("images", concepts.images),
+        ("recording", concepts.recorded),
+    )
+    needed += [(name, path) for name, path in further if path]
     for what, path in needed:
         if not (loaded.root / path).exists():
             raise InputError(

@@ -39,13 +39,14 @@ class Measured:
     """Activations and gradients.
 
     ``activations``: layer -> shape (table rows, width); ``gradients``: layer -> class -> shape (images of
-    the class, width); ``layers``: layer -> its shape in words.
+    the class, width); ``layers``: layer -> its shape in words; ``recording_sha256``: of the recording, if any.
     """
 
     activations: Mapping[str, Matrix]
     gradients: Mapping[str, Mapping[str, Matrix]]
     layers: Mapping[str, str]
     weights_sha256: str | None
+    recording_sha256: str | None = None
 
 
 class MeasuringLibrary(ImageLibrary, Protocol):

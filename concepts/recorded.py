@@ -53,7 +53,9 @@ class RecordedLibrary:
 
     @property
     def log(self) -> LogImages:
-        """The recorded images of the log with their recorded labels; there are no attributes."""
+        """The log's rows; where none were given, the recorded images with their labels, and no attributes."""
+        if self._spec.log is not None:
+            return self._spec.log
         rows = [row for row, group in enumerate(self._recording.sets) if group is None]
         return LogImages(
             root=self._folder,
@@ -78,7 +80,7 @@ class RecordedLibrary:
         ConceptError
             An image of the log was not recorded.
         """
-        files = (self._spec.log or self.log).files
+        files = self.log.files
         absent = [name for name in files if (None, name) not in self._row]
         if absent:
             raise ConceptError(
@@ -106,7 +108,7 @@ class RecordedLibrary:
             self._row[groups.get(image.group, image.group.removeprefix("concept ")), image.name]
             for image in table
         ]
-        files = (self._spec.log or self.log).files
+        files = self.log.files
         activations = {layer: self._recording.activations(layer, rows) for layer in self._layers}
         gradients = {
             layer: {
@@ -125,7 +127,7 @@ class RecordedLibrary:
             )
             for layer in self._layers
         }
-        return Measured(activations, gradients, words, self._recording.weights_sha256)
+        return Measured(activations, gradients, words, self._recording.weights_sha256, self._recording.sha256)
 
     def _gradients(self, layer: str, klass: str, files: Sequence[str]) -> Matrix:
         if (layer, klass) not in self._recording.differentiated:

@@ -168,4 +168,5 @@ class ConceptStage:
     set_size: int = 0
     pseudo_concepts: int = 0
     layers: Mapping[str, str] = field(default_factory=dict)  # layer -> "flattened 12544" and the like
+    recording_sha256: str | None = None  # of what was read in place of model and images
     notes: tuple[str, ...] = ()  # plain sentences: consistency across layers, entangled concepts

@@ -113,6 +113,7 @@ def run_concepts(spec: ConceptStageSpec, *, progress: Progress = _silent) -> Con
         sets=_sets(planned, library, spec),
         entanglement=entanglement,
         weights_sha256=measured.weights_sha256,
+        recording_sha256=measured.recording_sha256,
         method=describe_method(spec, sizes),
         set_size=max(sizes, default=0),
         pseudo_concepts=spec.pseudo_concepts,

@@ -73,7 +73,9 @@ class Subject(Part):
 
 
 class Input(Part):
-    role: Literal["log", "configuration", "weights", "concept", "random", "baseline", "lock", "previous"]
+    role: Literal[
+        "log", "configuration", "weights", "recording", "concept", "random", "baseline", "lock", "previous"
+    ]
     path: str
     sha256: str
     rows: int | None = None

@@ -271,9 +271,11 @@ class Concept(Table):
     @model_validator(mode="after")
     def _one_source(self) -> Concept:
         given = [key for key in ("folder", "where", "transform") if getattr(self, key)]
-        if len(given) != 1:
-            found = " and ".join(given) if given else "none"
-            raise wrong(f"concept '{self.name}' needs exactly one of folder, where, transform: found {found}")
+        if len(given) > 1:
+            raise wrong(
+                f"concept '{self.name}' needs exactly one of folder, where, transform: "
+                f"found {' and '.join(given)}"
+            )
         return self
 
 
@@ -306,7 +308,21 @@ class Concepts(Table):
                     raise wrong(
                         f"concept '{concept.name}' is relative to '{other}', which is no concept here"
                     )
-        if (self.images is None) != (self.image_column is None):
+            if self.recorded is None and not (concept.folder or concept.where or concept.transform):
+                raise wrong(
+                    f"concept '{concept.name}' needs exactly one of folder, where, transform: found none"
+                )
+            if self.recorded is not None and concept.folder is not None:
+                raise wrong(
+                    f"concept '{concept.name}' has a folder, and 'recorded' its images by its name: "
+                    "take one of them away"
+                )
+        if self.recorded is not None:
+            # The log's image column names the recorded images; the files themselves are not looked at.
+            for key in ("images", "random", "cache"):
+                if getattr(self, key) is not None:
+                    raise wrong(f"'{key}' has no use beside 'recorded': take one of them away")
+        elif (self.images is None) != (self.image_column is None):
             raise wrong("'images' and 'image_column' go together: one of them is missing")
         return self
 
