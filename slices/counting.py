@@ -155,6 +155,7 @@ class Counting:
             clusters=slices[0].clusters,
             positive=self.meaning.positive,
             patterns=detail.patterns if detail is not None and clustered else None,
+            cluster_rows=detail if clustered else None,
             joint=_joint(crossed, layout.counted),
             small=small,
             unclustered=0 if rows is None else rows.unclustered,

@@ -98,6 +98,25 @@ class ClusterPatterns:
 
 
 @dataclass(frozen=True, slots=True)
+class ClusterRows:
+    """Counted rows by cluster.
+
+    Attributes
+    ----------
+    cluster : int64 array, shape (rows,)
+        Ascending, from 0 to before the log's number of clusters.
+    outcome : int32 array, shape (rows,)
+        ``stratum * space.cells + cell``.
+    n : int64 array, shape (rows,) or None
+        How many outcomes the row stands for; None: one each.
+    """
+
+    cluster: NDArray[np.int64]
+    outcome: NDArray[np.int32]
+    n: NDArray[np.int64] | None
+
+
+@dataclass(frozen=True, slots=True)
 class PairedPatterns:
     """Distinct joint tables of model and baseline that clusters have within a slice, with multiplicities.
 
@@ -222,6 +241,20 @@ class PatternsOf(Protocol):
     def __call__(self, slice_: Slice, against: Slice | None = None) -> ClusterPatterns: ...
 
 
+class ClusterRowsOf(Protocol):
+    """The rows that cluster patterns are made of."""
+
+    @property
+    def clusters(self) -> int:
+        """Number of clusters with a counted row."""
+
+    def inside(self, slice_: Slice) -> ClusterRows:
+        """Rows of a slice."""
+
+    def present(self, attributes: tuple[str, ...]) -> ClusterRows:
+        """Rows that have all of the attributes: a slice of these and its complement together."""
+
+
 @dataclass(frozen=True, slots=True)
 class CountedLog:
     """A log after its one scan.
@@ -232,6 +265,7 @@ class CountedLog:
     ``id`` and no cluster have the image as cluster for pooled figures: then ``clusters`` is
     None and ``patterns`` is not. ``unclustered`` rows have no cluster and are each their own.
     ``scores(slice, stratum, outside)`` gives the scores of a slice or of its complement.
+    ``cluster_rows`` gives the rows that the patterns are made of.
     ``paired_patterns(slice)`` gives the joint tables of model and baseline of the slice's clusters, one
     set a class; None where the log has no clusters or no baseline.
     """
@@ -251,3 +285,4 @@ class CountedLog:
     unclustered: int = 0
     scores: Callable[[Slice, int, bool], ScoreRows] | None = None
     paired_patterns: Callable[[Slice], tuple[PairedPatterns, ...]] | None = None
+    cluster_rows: ClusterRowsOf | None = None

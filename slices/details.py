@@ -12,7 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slices.arrays import sorted_distinct, summed
-from slices.counts import FN, TP, ClusterPatterns, PairedPatterns, ScoreRows, SliceCounts, WeightedCells
+from slices.counts import (
+    FN,
+    TP,
+    ClusterPatterns,
+    ClusterRows,
+    PairedPatterns,
+    ScoreRows,
+    SliceCounts,
+    WeightedCells,
+)
 from slices.errors import LogError
 from slices.joint_outcomes import JointKinds, paired_patterns
 from slices.outcomes import Layout
@@ -116,17 +125,39 @@ class Details:
                 return found
         return cluster_patterns(self.rows, self._sides(slice_, against), strata, cells)
 
+    @property
+    def clusters(self) -> int:
+        """Number of clusters with a counted row."""
+        return 0 if self.rows.cluster is None else int(self.rows.cluster[-1]) + 1
+
+    def inside(self, slice_: Slice) -> ClusterRows:
+        """Rows of a slice, by cluster."""
+        return self._by_cluster(self._places(slice_))
+
+    def present(self, attributes: tuple[str, ...]) -> ClusterRows:
+        """Rows that have all of the attributes, by cluster."""
+        return self._by_cluster(np.flatnonzero(self.rows.present(attributes)))
+
+    def _by_cluster(self, here: NDArray[np.intp]) -> ClusterRows:
+        rows = self.rows
+        assert rows.cluster is not None
+        n = None if rows.n is None else rows.n[here]
+        return ClusterRows(rows.cluster[here], rows.outcome[here], n)
+
+    def _places(self, slice_: Slice) -> NDArray[np.intp]:
+        """Places of a slice's rows, their clusters ascending."""
+        prepared = self._prepared_for(slice_.attributes) if slice_.order else None
+        if prepared is None:
+            return np.flatnonzero(self.rows.cell(slice_.attributes, self._codes(slice_)))
+        return prepared.rows_of(self._codes(slice_))
+
     def paired_patterns(self, slice_: Slice) -> tuple[PairedPatterns, ...]:
         """Joint tables of model and baseline of the slice's clusters, one set a class."""
         rows = self.rows
         assert rows.cluster is not None
         assert rows.kind is not None
         assert self.kinds is not None
-        prepared = self._prepared_for(slice_.attributes) if slice_.order else None
-        if prepared is None:
-            here = np.flatnonzero(rows.cell(slice_.attributes, self._codes(slice_)))
-        else:
-            here = prepared.rows_of(self._codes(slice_))
+        here = self._places(slice_)
         return paired_patterns(rows.cluster[here], rows.kind[here], self.kinds.cell)
 
     def _prepared_for(self, names: tuple[str, ...]) -> CrossingPatterns | None:

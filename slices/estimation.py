@@ -6,7 +6,7 @@ Arrays have the shape (pairs, classes); figures over all classes have a class ax
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -32,6 +32,7 @@ from slices.replication import (
 )
 from slices.said import say
 from slices.selection import NONE, Bounds, Design, Unit, bootstrap_valid, bounds, linearised_error
+from slices.shared_draws import many_patterns, shared_draws
 from slices.weighting import linearise_rows
 
 Array = NDArray[np.float64]
@@ -114,6 +115,8 @@ class Estimation:
     first, second : dict of name to Design
         Both sides' designs of the figures whose unit is the cluster; empty where it is the row.
     correlation : dict of name to array
+    distinct : tuple of int
+        Distinct clusters of each pair; empty where the row is the unit.
     """
 
     counted: CountedLog
@@ -129,6 +132,7 @@ class Estimation:
     pooled_first: dict[str, Design]
     pooled_second: dict[str, Design]
     pooled_correlation: dict[str, Array]
+    distinct: tuple[int, ...]
 
     @classmethod
     def of(
@@ -146,6 +150,7 @@ class Estimation:
         by_class: list[dict[str, Errors]] = []
         over: list[dict[str, Errors]] = []
         sums: list[NDArray[np.float64]] = []
+        distinct: list[int] = []
         unit: Unit = "cluster" if counted.clusters is not None else "image"
         for number, pair in enumerate(pairs):
             weights = weighted_sides(counted, pair)
@@ -153,6 +158,7 @@ class Estimation:
                 sums.append(np.asarray(counted.space.confusion(weights[0]), dtype=np.float64))
             if counted.patterns is not None and (parts or pooled):
                 patterns = joint_patterns(counted, pair)
+                distinct.append(patterns.multiplicity.size)
                 if weights is not None:
                     patterns = replace(
                         patterns, totals=patterns.totals.astype(np.float64) / mean_weight(counted)
@@ -168,7 +174,8 @@ class Estimation:
                 progress("linearising", number + 1, len(pairs))
         counts = np.stack([side[0] for side in sums]) if weighted else rows[0]
         others = np.stack([side[1] for side in sums]) if weighted else rows[1]
-        return cls(counted, pairs, metrics, pooled, rows, counts, others, *gather(by_class), *gather(over))
+        designs = (*gather(by_class), *gather(over))
+        return cls(counted, pairs, metrics, pooled, rows, counts, others, *designs, tuple(distinct))
 
     def closed_form(self, alpha: float) -> list[Results]:
         """Values, differences and ratios with the limits that hold at any support."""
@@ -361,10 +368,14 @@ class Estimation:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One joint draw: a pair, its unit, and the places (result, class) of the figures read from it."""
+    """One joint draw: a pair, its unit, and the places (result, class) of the figures read from it.
+
+    ``shared``: its clusters are drawn for all slices at once.
+    """
 
     row: int
     clustered: bool
+    shared: bool
     places: tuple[tuple[int, int], ...]
 
 
@@ -379,9 +390,9 @@ def redrawn(
 ) -> list[Results]:
     """Draw every pair that needs it, and put the draws' limits where they are valid."""
     counted, pairs = estimation.counted, estimation.pairs
-    todo = _jobs(counted, results, len(pairs))
+    todo = _jobs(estimation, results)
 
-    def draw(job: Job) -> Replicated:
+    def draw(job: Job, drawn: Array | None = None) -> Replicated:
         pair = pairs[job.row]
         here = counted.slices[pair.index]
         return replicate(
@@ -394,14 +405,24 @@ def redrawn(
             draws=draws,
             seed=seed,
             key=(here.slice.key,) if pair.other is None else (here.slice.key, "against", pair.against),
+            drawn=drawn,
         )
 
-    found = [_Writable.of(result) for result in results]
+    def batches() -> Iterator[tuple[list[Job], list[Array | None]]]:
+        own = [job for job in todo if not job.shared]
+        yield own, [None] * len(own)
+        together = [job for job in todo if job.shared]
+        for batch in shared_draws(counted, [pairs[job.row] for job in together], draws, seed):
+            yield [together[place] for place, _ in batch], [drawn for _, drawn in batch]
+
+    found, done = [_Writable.of(result) for result in results], 0
     with ThreadPoolExecutor(max_workers=max(1, threads)) as pool:
-        for done, (job, replicated) in enumerate(zip(todo, pool.map(draw, todo), strict=True), start=1):
-            for position, (number, k) in enumerate(job.places):
-                found[number].take(replicated, position, (job.row, k))
-            progress("resampling", done, len(todo))
+        for jobs, drawn in batches():
+            for job, replicated in zip(jobs, pool.map(draw, jobs, drawn), strict=True):
+                for position, (number, k) in enumerate(job.places):
+                    found[number].take(replicated, position, (job.row, k))
+                done += 1
+                progress("resampling", done, len(todo))
     return [writable.result() for writable in found]
 
 
@@ -413,9 +434,10 @@ def adjusted(results: Sequence[Results]) -> list[Results]:
     ]
 
 
-def _jobs(counted: CountedLog, results: Sequence[Results], rows: int) -> list[Job]:
-    jobs = []
-    for row in range(rows):
+def _jobs(estimation: Estimation, results: Sequence[Results]) -> list[Job]:
+    counted, jobs = estimation.counted, []
+    clusters = 0 if counted.cluster_rows is None else counted.cluster_rows.clusters
+    for row in range(len(estimation.pairs)):
         by_unit: dict[bool, list[tuple[int, int]]] = {}
         for number, result in enumerate(results):
             wanted = result.bootstrap[row] | result.bootstrap_gap[row]
@@ -423,7 +445,9 @@ def _jobs(counted: CountedLog, results: Sequence[Results], rows: int) -> list[Jo
             clustered = counted.patterns is not None and (result.pooled or counted.clusters is not None)
             for k in np.flatnonzero(wanted).tolist():
                 by_unit.setdefault(clustered, []).append((number, k))
-        jobs += [Job(row, clustered, tuple(places)) for clustered, places in by_unit.items()]
+        for clustered, places in by_unit.items():
+            shared = clustered and clusters > 0 and many_patterns(estimation.distinct[row], clusters)
+            jobs.append(Job(row, clustered, shared, tuple(places)))
     return jobs
 
 

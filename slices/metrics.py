@@ -60,11 +60,11 @@ class Metric:
 
     def count(self, counts: NDArray[np.generic]) -> Floats:
         """Numerator of the proportion behind it: (..., 4) to (...)."""
-        return np.asarray(counts @ np.array(self.numerator), dtype=np.float64)
+        return _combined(counts, self.numerator)
 
     def trials(self, counts: NDArray[np.generic]) -> Floats:
         """Denominator of the proportion behind it: (..., 4) to (...)."""
-        return np.asarray(counts @ np.array(self.denominator), dtype=np.float64)
+        return _combined(counts, self.denominator)
 
     def support(self, counts: NDArray[np.generic]) -> Floats:
         """Rows it rests on: its denominator; for composites the smallest of its denominators."""
@@ -89,6 +89,12 @@ class Metric:
     def from_proportion(self, proportion: Floats) -> Floats:
         """The metric from the proportion behind it (a rising function)."""
         return 2 * proportion / (1 + proportion) if self.kind == "f1" else proportion
+
+
+def _combined(counts: NDArray[np.generic], form: Form) -> Floats:
+    """Counts (..., 4) times a form's coefficients: one product, not one for each small table."""
+    table = np.asarray(counts, dtype=np.float64)
+    return np.asarray((table.reshape(-1, 4) @ np.array(form, dtype=np.float64)).reshape(table.shape[:-1]))
 
 
 def _mcc(tp: Floats, fp: Floats, fn: Floats, tn: Floats) -> Floats:

@@ -80,6 +80,7 @@ def replicate(
     draws: int,
     seed: int,
     key: tuple[str, ...],
+    drawn: Array | None = None,
 ) -> Replicated:
     """Bootstrap one slice and its comparator, in one joint draw.
 
@@ -95,9 +96,12 @@ def replicate(
     draws, seed : int
     key : tuple of str
         Canonical key of the slice, and of a named comparator.
+    drawn : array, shape (2, 4, classes, draws), optional
+        Replicated confusion counts of both sides, where clusters were drawn for all slices at once.
     """
     table = np.stack([inside, outside])
-    drawn = _draw(space, table, patterns, draws, seed, key)
+    if drawn is None:
+        drawn = _draw(space, table, patterns, draws, seed, key)
     point = np.moveaxis(space.confusion(table), -1, 1).astype(np.float64)[..., None]
     joint = patterns is not None or any(figure.klass is None for figure in figures)
     whole = _leave_one_out(space, table, patterns) if joint else None
@@ -118,17 +122,16 @@ def replicate(
         replicates = _quantities(metric, drawn[at], figure.gap)
         replicates.sort(axis=-1)
         values = _quantities(metric, point[at], figure.gap)[:, 0]
-        jackknife = _quantities(metric, left_out, figure.gap)
+        accelerations = acceleration(_quantities(metric, left_out, figure.gap), times)
         for quantity, rows in enumerate(replicates):
             if quantity == VALUE and not figure.value:
                 continue
             defined = int(rows.searchsorted(np.inf, side="left"))
             undefined[quantity, number] = 1 - defined / draws
-            value = float(values[quantity])
+            value, a = float(values[quantity]), float(accelerations[quantity])
             if undefined[quantity, number] > MOST_UNDEFINED or not np.isfinite(value):
                 continue
             usable = rows[:defined]
-            a = float(acceleration(jackknife[quantity], times))
             z0 = bias_correction(usable, value)
             tails, code = bca_tails(z0, a, alpha), BCA
             if not _enough(tails, defined):
