@@ -23,7 +23,7 @@ from tests.reports import sample
 pytestmark = pytest.mark.browser
 
 HERE = Path(__file__).resolve().parent
-SAMPLES = ("evidence", "several_classes", "hostile")
+SAMPLES = ("evidence", "second_release", "several_classes", "hostile")
 
 
 def look(page: Path, *actions: str) -> dict[str, Any]:

@@ -21,7 +21,8 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from reports.evidence import AttributeData, Evidence
+from audit.since import Previous, since
+from reports.evidence import AtPrevalence, AttributeData, CurvePoint, Evidence, ScoreCurve, SliceRecord
 
 SEED = 20261120
 METRICS = ("precision", "recall", "fpr", "specificity", "f1", "accuracy")
@@ -518,6 +519,80 @@ CARD = {
 def evidence() -> Evidence:
     """A binary log, 62 slices, concept tests, findings of all five outcomes."""
     return assemble(simulate(COLUMNS, 12_000), pairs=PAIRS, classes=(None,), with_concepts=True, card=CARD)
+
+
+def curves(*slices: Mapping[str, str | None]) -> list[ScoreCurve]:
+    """Score curves of every kind for these slices: made up."""
+    points = []
+    for i in range(21):
+        y = (i / 20) ** 0.5
+        points.append(CurvePoint(x=i / 20, y=y, low=max(0.0, y - 0.05), high=min(1.0, y + 0.05), n=40))
+    return [
+        ScoreCurve(kind=kind, slice=dict(values), points=points)
+        for kind in ("roc", "pr", "reliability")
+        for values in slices
+    ]
+
+
+def first_release() -> Evidence:
+    """What was released before ``evidence()``: another log, other rules, other answers, no site D."""
+    now = evidence()
+    subject = now.subject.model_copy(update={"version": "2.2.0", "date": "2026-05-04"})
+    log = [i.model_copy(update={"sha256": "0" * 64}) if i.role == "log" else i for i in now.run.inputs]
+    first, *others = now.policy.rules
+    rules = [first.model_copy(update={"limit": 0.8}), *others[1:], first.model_copy(update={"id": "dropped"})]
+    policy = now.policy.model_copy(update={"rules": rules, "sha256": "1" * 64})
+    swap = {"fails": "meets", "meets": "fails", "cannot_tell": "cannot_tell", "not_enough_data": "not_tested"}
+    findings = [
+        f.model_copy(update={"outcome": swap[f.outcome], "limit": 0.8 if f.rule == first.id else f.limit})
+        for f in now.findings
+        if f.outcome in swap
+    ]
+    findings.append(findings[0].model_copy(update={"rule": "dropped", "outcome": "fails"}))
+
+    def shifted(record: SliceRecord) -> SliceRecord:
+        by = 0.25 if record.slice == {"scanner": "Canon"} else -0.04
+        estimates = [
+            e.model_copy(update={k: min(1.0, max(0.0, getattr(e, k) + by)) for k in ("value", "low", "high")})
+            if e.metric == "recall" and e.value is not None
+            else e
+            for e in record.estimates
+        ]
+        return record.model_copy(update={"estimates": estimates})
+
+    slices = [shifted(r) for r in now.results.slices if r.slice.get("site") != "D"]
+    concepts = [
+        c.model_copy(update={"verdict": "no_effect_shown"}) if c.verdict == "drives" else c
+        for c in now.results.concepts
+        if c.concept != "thick ribs"
+    ]
+    return now.model_copy(
+        update={
+            "subject": subject,
+            "run": now.run.model_copy(update={"inputs": log, "seed": 1}),
+            "data": now.data.model_copy(update={"rows": 9000, "rows_used": 8990, "threshold": 0.5}),
+            "policy": policy,
+            "findings": findings,
+            "results": now.results.model_copy(update={"slices": slices, "concepts": concepts}),
+        }
+    )
+
+
+@lru_cache
+def second_release() -> Evidence:
+    """``evidence()`` with what few runs have: the release before it, score curves, predictive values in use."""
+    now = evidence()
+    in_use = [
+        AtPrevalence(slice=s, metric=m, prevalence=0.02, value=v, low=v - 0.02, high=v + 0.01, method="Bayes")
+        for s in ({}, {"sex": "F"}, {"sex": "M"})
+        for m, v in (("precision", 0.21), ("npv", 0.98))
+    ]
+    more = {
+        "curves": curves({}, {"sex": "F"}, {"sex": "M"}),
+        "at_prevalence": in_use,
+        "since": since(Previous(first_release(), "release-1/evidence.json", "2" * 64), now),
+    }
+    return now.model_copy(update={"results": now.results.model_copy(update=more)})
 
 
 @lru_cache

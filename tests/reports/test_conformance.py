@@ -6,14 +6,14 @@ import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import pytest
 
-from reports.evidence import CurvePoint, Evidence, ScoreCurve, SliceRecord, to_bytes
+from reports.evidence import Evidence, to_bytes
 from reports.render import render
 from tests.reports import conformance as check
 from tests.reports import sample
@@ -21,11 +21,8 @@ from tests.reports import sample
 
 @cache
 def five_hundred() -> Evidence:
-    """500 slices with three metrics each, from the sample's own records: only the names are made up.
-
-    Score curves of the first three beside them, so that every figure of the document is there.
-    """
-    made = sample.evidence()
+    """500 slices with three metrics each, from the sample's own records: only the names are made up."""
+    made = sample.second_release()
     metrics = ("precision", "recall", "fpr")
     templates = [record for record in made.results.slices if len(record.slice) == 1]
     slices = [
@@ -47,20 +44,10 @@ def five_hundred() -> Evidence:
     ]
     return made.model_copy(
         update={
-            "results": made.results.model_copy(update={"slices": slices, "curves": curves(slices[:3])}),
+            "results": made.results.model_copy(update={"slices": slices}),
             "data": made.data.model_copy(update={"attributes": attributes}),
         }
     )
-
-
-def curves(slices: Sequence[SliceRecord]) -> list[ScoreCurve]:
-    heights = [i / 20 for i in range(21)]
-    points = [CurvePoint(x=y * y, y=y, low=0.9 * y, high=min(1.0, 1.1 * y), n=40) for y in heights]
-    return [
-        ScoreCurve(kind=kind, slice=where, points=points)
-        for kind in ("roc", "reliability")
-        for where in ({}, *(record.slice for record in slices))
-    ]
 
 
 SAMPLES = {"evidence": sample.evidence, "500 slices": five_hundred, "hostile": sample.hostile}
