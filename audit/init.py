@@ -213,6 +213,8 @@ def _lines(path: str, columns: Sequence[ColumnDescription], guess: Guess) -> Ite
         yield f"kind = {quoted(kind_of_column(column.name))}"
         if column.numeric and AGE.search(column.name):
             yield "bands = [18, 40, 65]           # <18, 18-39, 40-64, 65+"
+        elif not column.numeric and column is guess.attributes[0]:
+            yield '# names = { F = "women" }       # what the report calls a value; their order is its order'
     for column in guess.left:
         yield ""
         left = f"{_comment(column.name)} ({_seen(column)})"

@@ -589,6 +589,12 @@ def build(p: Phrases) -> PageOne:
         more.append(t("page1.more", count=failing))
     if undecided > 0:
         more.append(t("page1.open_more", count=undecided))
+    if blocks:
+        corrected = any(
+            f.outcome == "fails" and f.level is not None and f.level > e.run.confidence for f in shown
+        )
+        key = "page1.level_corrected" if corrected else "page1.level"
+        more.append(t(key, level=p.level(e.run.confidence)))
     if any(row.note for block in blocks for row in block.lines):
         more.append(t("page1.needed_means"))
     if any(row.group.endswith("…") for block in blocks for row in block.lines):
