@@ -27,6 +27,7 @@ from reports.forms.wording import (
 )
 from reports.glyphs import code_point
 from reports.rounding import interval_text, shown
+from reports.strings import ENGLISH
 
 FILE = "MODEL_CARD.md"
 LEFT_OUT = "*Not provided.*"
@@ -73,7 +74,7 @@ def metadata(evidence: Evidence) -> str:
             dataset["config"] = record.klass
         if metrics:
             results.append({"task": task, "dataset": dataset, "metrics": metrics})
-    document: dict[str, object] = {"language": evidence.report.language, "tags": ["xaudit", "model-card"]}
+    document: dict[str, object] = {"language": ENGLISH, "tags": ["xaudit", "model-card"]}
     if results:
         document["model-index"] = [{"name": evidence.subject.name, "results": results}]
     return _yaml(document, 0)
