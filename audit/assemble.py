@@ -256,6 +256,7 @@ def _disparity(item: Disparity) -> documents.Disparity:
         p_value=item.p_value,
         p_adjusted=item.p_adjusted,
         method=item.method,
+        ratio_method=item.ratio_method,
         p_bh=item.p_bh,
         undefined=item.undefined,
         detectable_gap=item.detectable_gap,

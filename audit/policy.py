@@ -173,6 +173,8 @@ def _judge_metric(target: Target, results: Results, policy: Policy) -> Judged:
         limits = disparity.difference if target.kind == "gap" else disparity.ratio
         value, low, high = limits.value, limits.low, limits.high
         undefined, method = disparity.undefined or estimate.undefined, disparity.method
+        if target.kind == "ratio" and disparity.ratio_method is not None:
+            method = disparity.ratio_method
     if value is None:
         if target.kind == "ratio" and disparity is not None and estimate.value is not None:
             zero = _over_zero(target, metric, estimate, disparity, policy)

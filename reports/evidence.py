@@ -185,6 +185,7 @@ class Disparity(Part):
     p_value: Number
     p_adjusted: Number
     method: Prose
+    ratio_method: Prose | None = None  # None: as the difference
     p_bh: Number = None
     undefined: Prose | None = None
     detectable_gap: Number = None

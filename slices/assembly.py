@@ -17,7 +17,7 @@ from slices.records import (
     Simultaneous,
     SliceRecord,
 )
-from slices.replication import DIFFERENCE, VALUE
+from slices.replication import DIFFERENCE, RATIO, VALUE
 from slices.said import Said, say
 from slices.selection import METHODS, NONE, Bounds
 
@@ -143,6 +143,7 @@ def _disparity(result: Results, row: int, k: int, pair: Pair) -> Disparity:
         undefined=reason,
         detectable_gap=number(result.detectable[at]),
         comparator=_comparator(result, row, k),
+        ratio_method=_method(result, result.gap.ratio, RATIO, at),
     )
 
 

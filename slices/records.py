@@ -43,6 +43,7 @@ class Estimate:
 class Disparity:
     """A slice against a comparator: difference = slice - comparator, ratio = slice / comparator.
 
+    ``method`` is of the difference's limits, ``ratio_method`` of the ratio's (None: the same).
     ``comparator`` is the comparator's own estimate, ``p_adjusted`` Holm's, ``p_bh`` Benjamini and
     Hochberg's, ``detectable_gap`` the smallest gap that this log could have shown.
     """
@@ -58,6 +59,7 @@ class Disparity:
     undefined: str | None = None
     detectable_gap: float | None = None
     comparator: Estimate | None = None
+    ratio_method: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
