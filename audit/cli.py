@@ -206,17 +206,22 @@ def report_command(
     format: Annotated[
         list[str] | None, typer.Option(help="A form of the report; left out: those the evidence names.")
     ] = None,
+    language: Annotated[
+        str | None, typer.Option(help="en, or a translated catalogue; left out: as the evidence has it.")
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Render an evidence document again."""
+    from audit.language import read_catalogue
     from audit.output import staged, write_documents
     from audit.progress import shown
     from audit.run import documents
     from reports.evidence import read_evidence
 
     read = read_evidence(evidence)
+    words = None if language is None else read_catalogue(language, Path())
     with shown(quiet=quiet) as progress, staged(out) as folder:
-        write_documents(folder, documents(read, formats=format, progress=progress))
+        write_documents(folder, documents(read, formats=format, catalogue=words, progress=progress))
     typer.echo(f"Wrote {out}")
 
 

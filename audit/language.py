@@ -23,5 +23,5 @@ def read_catalogue(language: str, root: Path) -> Catalogue:
     try:
         raw = (root / language).read_bytes()
     except OSError as error:
-        raise InputError(f"[report] language '{language}' cannot be read: {error.strerror}.") from error
+        raise InputError(f"Report language '{language}' cannot be read: {error.strerror}.") from error
     return translation(raw, language)

@@ -21,6 +21,7 @@ from audit.translate import refuse_unhonoured, require_files, to_concept_spec, t
 if TYPE_CHECKING:
     from concepts.records import ConceptStage
     from reports.evidence import Evidence
+    from reports.strings import Catalogue
     from slices.counts import CountedLog
     from slices.roles import LogSpec
 
@@ -220,14 +221,22 @@ def _check_labels(loaded: Loaded, counted: CountedLog) -> None:
 
 
 def documents(
-    evidence: Evidence, *, formats: Sequence[str] | None = None, progress: Progress = silent
+    evidence: Evidence,
+    *,
+    formats: Sequence[str] | None = None,
+    catalogue: Catalogue | None = None,
+    progress: Progress = silent,
 ) -> dict[str, bytes]:
-    """The evidence and its documents by file name; without ``formats``, those that it names itself."""
+    """The evidence and its documents by file name.
+
+    Without ``formats``, those that it names itself; without ``catalogue``, in the language that it names.
+    """
     from reports.evidence import to_bytes
     from reports.render import render
 
     progress("rendering", 0, 1)
     # The tidy table is always there: it is what a notebook reads.
-    rendered = render(evidence, formats or list(dict.fromkeys([*evidence.report.formats, "parquet"])))
+    wanted = formats or list(dict.fromkeys([*evidence.report.formats, "parquet"]))
+    rendered = render(evidence, wanted, catalogue=catalogue)
     progress("rendering", 1, 1)
     return {"evidence.json": to_bytes(evidence), **rendered}

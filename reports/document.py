@@ -93,10 +93,9 @@ def print_html(evidence: Evidence, *, catalogue: Catalogue | None = None) -> str
     )
 
 
-def title(evidence: Evidence) -> str:
+def title(evidence: Evidence, catalogue: Catalogue) -> str:
     """The document's title, for its metadata."""
     from reports.page_one import stated
 
-    t = catalogue_of(evidence.report)
-    version = stated(Phrases(evidence, t), evidence.subject.version)
-    return t("document.title", name=visible(evidence.subject.name), version=version)
+    version = stated(Phrases(evidence, catalogue), evidence.subject.version)
+    return catalogue("document.title", name=visible(evidence.subject.name), version=version)

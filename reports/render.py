@@ -7,27 +7,28 @@ from collections.abc import Callable, Mapping, Sequence
 
 from reports.errors import RenderError
 from reports.evidence import Evidence, to_bytes
+from reports.strings import Catalogue, catalogue_of
 
-Renderer = Callable[[Evidence], dict[str, bytes]]
+Renderer = Callable[[Evidence, Catalogue], dict[str, bytes]]
 
 
-def html(evidence: Evidence) -> dict[str, bytes]:
+def html(evidence: Evidence, catalogue: Catalogue) -> dict[str, bytes]:
     """``report.html``: one file for the screen, that asks the network for nothing."""
     from reports.html import screen_html
 
-    return {"report.html": screen_html(evidence).encode("utf-8")}
+    return {"report.html": screen_html(evidence, catalogue=catalogue).encode("utf-8")}
 
 
-def pdf(evidence: Evidence) -> dict[str, bytes]:
+def pdf(evidence: Evidence, catalogue: Catalogue) -> dict[str, bytes]:
     """``report.pdf``: for paper and archive, with the evidence attached."""
     from reports.document import print_html, title
     from reports.pdf import write_pdf
 
     return {
         "report.pdf": write_pdf(
-            print_html(evidence),
-            title=title(evidence),
-            language=evidence.report.language,
+            print_html(evidence, catalogue=catalogue),
+            title=title(evidence, catalogue),
+            language=catalogue.language,
             attachments={"evidence.json": to_bytes(evidence)},
             date=evidence.subject.date,
             author=evidence.report.organisation,
@@ -35,62 +36,62 @@ def pdf(evidence: Evidence) -> dict[str, bytes]:
     }
 
 
-def parquet(evidence: Evidence) -> dict[str, bytes]:
+def parquet(evidence: Evidence, _: Catalogue) -> dict[str, bytes]:
     """``estimates.parquet``: the tidy table of all estimates."""
     from reports.tables import to_parquet
 
     return {"estimates.parquet": to_parquet(evidence)}
 
 
-def csv(evidence: Evidence) -> dict[str, bytes]:
+def csv(evidence: Evidence, _: Catalogue) -> dict[str, bytes]:
     """``estimates.csv``: the same table as text."""
     from reports.forms import estimates_csv
 
     return estimates_csv.render(evidence)
 
 
-def model_card(evidence: Evidence) -> dict[str, bytes]:
+def model_card(evidence: Evidence, _: Catalogue) -> dict[str, bytes]:
     """A model card in Markdown with metadata."""
     from reports.forms import model_card as form
 
     return form.render(evidence)
 
 
-def cyclonedx(evidence: Evidence) -> dict[str, bytes]:
+def cyclonedx(evidence: Evidence, _: Catalogue) -> dict[str, bytes]:
     """A CycloneDX bill of materials with a model card."""
     from reports.forms import cyclonedx as form
 
     return form.render(evidence)
 
 
-def junit(evidence: Evidence) -> dict[str, bytes]:
+def junit(evidence: Evidence, _: Catalogue) -> dict[str, bytes]:
     """JUnit XML: one test a check."""
     from reports.forms import junit as form
 
     return form.render(evidence)
 
 
-def in_toto(evidence: Evidence) -> dict[str, bytes]:
+def in_toto(evidence: Evidence, _: Catalogue) -> dict[str, bytes]:
     """An in-toto statement with a test result."""
     from reports.forms import intoto
 
     return intoto.render(evidence)
 
 
-def svg(evidence: Evidence) -> dict[str, bytes]:
+def svg(evidence: Evidence, catalogue: Catalogue) -> dict[str, bytes]:
     """Every figure of the print document as a file of its own."""
     from reports.document import print_html
     from reports.forms import pictures
 
-    return pictures.svg_files(pictures.figures_in(print_html(evidence)))
+    return pictures.svg_files(pictures.figures_in(print_html(evidence, catalogue=catalogue)))
 
 
-def png(evidence: Evidence) -> dict[str, bytes]:
+def png(evidence: Evidence, catalogue: Catalogue) -> dict[str, bytes]:
     """The same figures as pictures."""
     from reports.document import print_html
     from reports.forms import pictures
 
-    return pictures.png_files(pictures.figures_in(print_html(evidence)))
+    return pictures.png_files(pictures.figures_in(print_html(evidence, catalogue=catalogue)))
 
 
 FORMATS: Mapping[str, Renderer] = {
@@ -122,8 +123,12 @@ def check_formats(formats: Sequence[str]) -> None:
             raise RenderError(f"Report format '{name}' is not known; there are: {', '.join(FORMATS)}.{hint}")
 
 
-def render(evidence: Evidence, formats: Sequence[str]) -> dict[str, bytes]:
+def render(
+    evidence: Evidence, formats: Sequence[str], *, catalogue: Catalogue | None = None
+) -> dict[str, bytes]:
     """File name → bytes of every form asked for; the same evidence gives the same bytes.
+
+    ``catalogue``: the language of the documents for people; left out, the one that the evidence names.
 
     Raises
     ------
@@ -131,7 +136,8 @@ def render(evidence: Evidence, formats: Sequence[str]) -> dict[str, bytes]:
         A format is not known, or a document cannot be made.
     """
     check_formats(formats)
+    words = catalogue or catalogue_of(evidence.report)
     made: dict[str, bytes] = {}
     for name in dict.fromkeys(formats):
-        made |= FORMATS[name](evidence)
+        made |= FORMATS[name](evidence, words)
     return made

@@ -114,7 +114,14 @@ def catalogue_of(report: ReportOptions) -> Catalogue:
         It names a language and carries no catalogue of it, or one that lacks keys of this version.
     """
     if report.wording is not None:
-        return checked(Catalogue(report.language, report.wording), f"of the evidence ('{report.language}')")
+        try:
+            return checked(
+                Catalogue(report.language, report.wording), f"of the evidence ('{report.language}')"
+            )
+        except RenderError as error:
+            raise RenderError(
+                f"{error} Or render it in another language: `xaudit report --language en`."
+            ) from error
     return load(report.language)
 
 

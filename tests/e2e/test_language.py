@@ -286,6 +286,22 @@ def test_a_sentence_without_a_record_is_printed_in_english_and_marked(evidence: 
     assert f'<span lang="en">{shown.method.sentences[0][:20]}' in html
 
 
+def test_a_record_can_be_read_in_another_language_than_its_own(tmp_path: Path) -> None:
+    found = classes(tmp_path)
+    (tmp_path / "evidence.json").write_bytes(to_bytes(found))
+    command = ["report", str(tmp_path / "evidence.json"), "--format", "html", "--out"]
+    assert invoke([*command, str(tmp_path / "as-is")]) == 0
+    assert invoke([*command, str(tmp_path / "in-english"), "--language", "en"]) == 0
+    foreign, english = (
+        (tmp_path / name / "report.html").read_text(encoding="utf-8") for name in ("as-is", "in-english")
+    )
+    assert '<html lang="xx"' in foreign
+    assert found.method.sentences[-1] not in foreign
+    assert '<html lang="en"' in english
+    assert found.method.sentences[-1] in english
+    assert (tmp_path / "in-english" / "evidence.json").read_bytes() == to_bytes(found)
+
+
 def test_an_incomplete_catalogue_stops_the_run_before_it_begins(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -302,4 +318,4 @@ def test_an_incomplete_catalogue_stops_the_run_before_it_begins(
     assert not (tmp_path / "out").exists()
     (tmp_path / "xx.toml").unlink()
     assert invoke(["check", str(tmp_path / "audit.toml")]) == 2
-    assert "[report] language 'xx.toml' cannot be read: No such file" in capsys.readouterr().err
+    assert "Report language 'xx.toml' cannot be read: No such file" in capsys.readouterr().err
