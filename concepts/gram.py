@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ Floats = NDArray[np.float64]
 
 #: Bytes of float64 that one chunk of columns, over all rows read together, may take.
 CHUNK_BYTES = 128 * 2**20
+#: Rows that one thread multiplies at a time.
+BLOCK_ROWS = 256
 
 
 def gram(activations: NDArray[np.float32]) -> Floats:
@@ -72,14 +75,52 @@ def grams(
     chunks = column_chunks(width, tallest)
     if device != "numpy":
         return _on_device(activations, gradients, chunks, device)
+    return _in_blocks(activations, gradients, chunks)
+
+
+def _in_blocks(
+    activations: NDArray[np.float32],
+    gradients: Sequence[NDArray[np.float32]],
+    chunks: Iterator[tuple[int, int]],
+) -> tuple[Floats, tuple[Floats, ...]]:
+    """Blocks of `BLOCK_ROWS` rows, each multiplied on one thread.
+
+    A library that spreads one product over its threads adds up in an order that depends on how many there
+    are, and the evidence would differ in its last digits from one machine to the next.
+    """
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    rows = len(activations)
     kernel = np.zeros((rows, rows))
-    products = tuple(np.zeros((one.shape[0], rows)) for one in gradients)
-    for start, stop in chunks:
-        part = _columns(activations, start, stop)
-        kernel += part @ part.T
-        for one, product in zip(gradients, products, strict=True):
-            product += _columns(one, start, stop) @ part.T
-    return kernel, products
+    products = tuple(np.zeros((len(one), rows)) for one in gradients)
+    threads = max(
+        (found["num_threads"] for found in threadpool_info() if found["user_api"] == "blas"), default=1
+    )
+
+    def within(part: Floats, start: int) -> None:
+        stop = start + BLOCK_ROWS
+        kernel[start:stop, :stop] += part[start:stop] @ part[:stop].T
+
+    def across(part: Floats, other: Floats, product: Floats, start: int) -> None:
+        stop = start + BLOCK_ROWS
+        product[start:stop] += other[start:stop] @ part.T
+
+    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(threads) as pool:
+        for start, stop in chunks:
+            part = _columns(activations, start, stop)
+            # The tall blocks first, so that no thread is left with one at the end.
+            working = [pool.submit(within, part, at) for at in reversed(range(0, rows, BLOCK_ROWS))]
+            for one, product in zip(gradients, products, strict=True):
+                other = _columns(one, start, stop)
+                working += [
+                    pool.submit(across, part, other, product, at) for at in range(0, len(one), BLOCK_ROWS)
+                ]
+                for work in working:
+                    work.result()
+                working = []
+            for work in working:
+                work.result()
+    return np.tril(kernel) + np.tril(kernel, -1).T, products
 
 
 def _default_device() -> str:

@@ -39,7 +39,7 @@ class Measured:
     """Activations and gradients.
 
     ``activations``: layer -> shape (table rows, width); ``gradients``: layer -> class -> shape (images of
-    the class, width); ``layers``: layer -> its shape in words; ``recording_sha256``: of the recording, if any.
+    the class, width); ``layers``: layer -> its shape in words; ``recording_sha256``: of a recording.
     """
 
     activations: Mapping[str, Matrix]

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_limits
 
 import concepts.gram as module
 from concepts.gram import column_chunks, gram, grams
@@ -23,6 +24,7 @@ GPU = pytest.param(
 @pytest.mark.parametrize("chunk_bytes", [1, 2**14, 2**30])
 def test_equal_to_the_plain_product(monkeypatch: pytest.MonkeyPatch, chunk_bytes: int, device: str) -> None:
     monkeypatch.setattr(module, "CHUNK_BYTES", chunk_bytes)
+    monkeypatch.setattr(module, "BLOCK_ROWS", 5)
     rng = np.random.default_rng(0)
     a = rng.standard_normal((13, 301)).astype(np.float32)
     g = [rng.standard_normal((n, 301)).astype(np.float32) for n in (4, 9)]
@@ -58,6 +60,19 @@ def test_float64_accumulation_keeps_what_float32_would_lose() -> None:
     a = np.full((2, 4_000_000), 0.1, dtype=np.float32)
     exact = 4_000_000 * float(np.float32(0.1)) ** 2
     assert abs(gram(a)[0, 1] - exact) < 1e-6
+
+
+def test_the_number_of_threads_changes_no_bit() -> None:
+    rng = np.random.default_rng(2)
+    a = rng.standard_normal((700, 900)).astype(np.float32)
+    g = rng.standard_normal((800, 900)).astype(np.float32)
+    found = []
+    for threads in (1, 2, 3):
+        with threadpool_limits(limits=threads):
+            found.append(grams(a, [g]))
+    for kernel, (product,) in found[1:]:
+        np.testing.assert_array_equal(kernel, found[0][0])
+        np.testing.assert_array_equal(product, found[0][1][0])
 
 
 def test_a_recordings_matrices_load_no_torch() -> None:

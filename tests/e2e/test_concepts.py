@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -108,6 +109,16 @@ def overall(document: dict[str, Any], concept: str) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def plain(demo: Path) -> dict[str, Any]:
     return run(demo, "plain")
+
+
+def test_the_evidence_names_what_was_looked_into(demo: Path, plain: dict[str, Any]) -> None:
+    inputs = {(item["role"], item["path"]): item for item in plain["run"]["inputs"]}
+    weights = hashlib.sha256((demo / "model.safetensors").read_bytes()).hexdigest()
+    assert inputs["weights", "model.safetensors"]["sha256"] == weights
+    assert inputs["concept", "concepts/corner_mark"]["rows"] == len(
+        list_images(demo / "concepts/corner_mark")
+    )
+    assert ("random", "concepts/random") in inputs
 
 
 def same_figures(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
