@@ -107,8 +107,10 @@ def roc_curve(counts: ScoreHistogram, *, points: int | None = None) -> tuple[Flo
     n1, n0 = counts.positives.sum(), counts.negatives.sum()
     if n1 == 0 or n0 == 0:
         raise ValueError(f"a ROC curve needs both classes, found {n1} positives and {n0} negatives")
-    tpr = np.concatenate([[0.0], np.cumsum(counts.positives[::-1]) / n1])
-    fpr = np.concatenate([[0.0], np.cumsum(counts.negatives[::-1]) / n0])
+    # Over their own last sum, not n1 and n0: weights add up to a little more or less in another order.
+    above1, above0 = np.cumsum(counts.positives[::-1]), np.cumsum(counts.negatives[::-1])
+    tpr = np.concatenate([[0.0], above1 / above1[-1]])
+    fpr = np.concatenate([[0.0], above0 / above0[-1]])
     threshold = np.concatenate([[np.inf], counts.scores[::-1]])
     if points is not None and tpr.size > points:
         length = tpr + fpr

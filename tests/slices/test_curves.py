@@ -11,7 +11,7 @@ from sklearn.metrics import roc_curve as sklearn_roc
 from statsmodels.stats.proportion import proportion_confint
 
 from slices.curves import even_thresholds, roc_curve, sweep, sweep_counts
-from slices.scores import auroc, histogram
+from slices.scores import ScoreHistogram, auroc, histogram
 from tests.oracles.asah import NDKA, POOR
 
 ROWS = st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=1, max_size=60)
@@ -64,6 +64,16 @@ def test_thinned_roc_keeps_its_ends(rows: list[tuple[int, bool]], points: int) -
     assert (fpr[0], tpr[0], fpr[-1], tpr[-1]) == (0, 0, 1, 1)
     assert (np.diff(fpr) >= 0).all()
     assert (np.diff(tpr) >= 0).all()
+
+
+def test_a_weighted_roc_ends_at_one_exactly() -> None:
+    rng = np.random.default_rng(2)
+    sums = rng.uniform(0.5, 2, (2, 997)).round(2)
+    false, true, _ = roc_curve(ScoreHistogram(np.arange(997.0), sums[0], sums[1]))
+    assert np.cumsum(sums[0][::-1])[-1] != sums[0].sum(), "else the test shows nothing"
+    assert (false[-1], true[-1]) == (1.0, 1.0)
+    assert max(false.max(), true.max()) == 1.0
+    assert true[1] == pytest.approx(sums[0][-1] / sums[0].sum())
 
 
 def test_roc_needs_both_classes() -> None:
