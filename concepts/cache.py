@@ -180,7 +180,25 @@ class _Work:
     images: Mapping[str, _Image]
 
     def run(self, batch: Tensor) -> dict[Quantity, Tensor]:
-        """Every quantity asked for, (N, d) each."""
+        """Every quantity asked for, (N, d) each.
+
+        Raises
+        ------
+        ModelError
+            The GPU's memory does not hold the pass.
+        """
+        import torch
+
+        try:
+            return self._run(batch)
+        except torch.OutOfMemoryError as error:
+            raise ModelError(
+                f"The GPU's memory does not hold a pass over {BATCH} images of {self.spec.input.size[0]} x "
+                f"{self.spec.input.size[1]} pixels; end what else uses it, or run on the processor: "
+                'CUDA_VISIBLE_DEVICES="" xaudit run ….'
+            ) from error
+
+    def _run(self, batch: Tensor) -> dict[Quantity, Tensor]:
         from concepts.taps import activations, tap
 
         module, layers, pooling = self.loaded.module, self.spec.layers, self.spec.pooling

@@ -128,7 +128,7 @@ class ActivationRecorder:
     def record(
         self, images: Tensor, ids: Sequence[str], labels: Sequence[str | None] | None = None
     ) -> Tensor:
-        """Run the model on a batch of the log's images, record it, and return the logits (N, K).
+        """Run the model on a batch of the log's images, record it, and return the logits (N, K), on the CPU.
 
         Raises
         ------

@@ -121,10 +121,14 @@ def trim(root: Path, limit: int) -> int:
     int
         The bytes that are left.
     """
-    entries = [folder for folder in root.glob("*") if NAME.fullmatch(folder.name) and folder.is_dir()]
+    files: list[Path] = []
+    for folder in root.glob("*"):
+        if NAME.fullmatch(folder.name):
+            with suppress(OSError):  # no folder, or one that somebody has just deleted
+                files += folder.iterdir()
     segments: list[tuple[int, str, int, Path]] = []
     before = time.time() - LEFT_BEHIND
-    for path in (path for folder in entries for path in folder.iterdir()):
+    for path in files:
         index, rows = path.with_suffix(".json"), path.with_suffix(".npy")
         with suppress(OSError):  # another run may have removed it meanwhile
             found = path.stat()

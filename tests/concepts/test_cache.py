@@ -272,6 +272,19 @@ def test_gradients_alone(tmp_path: Path, model: LoadedModel) -> None:
     assert found.gradients["0"][0].shape == (3, 108)
 
 
+def test_a_gpu_that_is_too_small_is_said(
+    tmp_path: Path, model: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_given: object, **_options: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+
+    paths = write_images(tmp_path / "images", 3)
+    monkeypatch.setattr("concepts.taps.activations", full)
+    with pytest.raises(ModelError, match=r"memory does not hold a pass over 64 images of 8 x 8 pixels"):
+        collect(model, SPEC, paths, cache=tmp_path / "store")
+    assert not [path for path in (tmp_path / "store").rglob("*") if path.is_file()]
+
+
 def test_no_image_is_refused(model: LoadedModel) -> None:
     with pytest.raises(ModelError, match="No image to run the model on"):
         collect(model, SPEC, [])

@@ -499,6 +499,15 @@ def test_a_program_exported_on_a_gpu_loads_on_the_cpu(plain: bytes) -> None:
     torch.testing.assert_close(module(images(3)), eager(images(3)))
 
 
+def test_a_program_is_moved_whole(plain: bytes) -> None:
+    """Every tensor and every device that its operators name; seen on a device that every machine has."""
+    module = load_archive(plain, name="m", device="meta")
+    tensors = [*module.parameters(), *module.buffers()]
+    assert len(tensors) > 4
+    assert {tensor.device.type for tensor in tensors} == {"meta"}
+    assert module(images(3).to("meta")).device.type == "meta"
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
 def test_a_program_runs_on_the_gpu(plain: bytes) -> None:
     module = load_archive(plain, name="m", device="cuda")
