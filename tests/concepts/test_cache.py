@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -424,6 +427,27 @@ def test_what_killed_runs_left_goes_after_a_day(tmp_path: Path, model: LoadedMod
     age(store, LEFT_BEHIND + 1)
     trim(store, 10**9)
     assert sizes(store) == whole
+
+
+def test_a_process_killed_while_writing_leaves_nothing_that_counts(tmp_path: Path) -> None:
+    folder = tmp_path / ("e" * 32)
+    code = (
+        "import os, signal, sys; from pathlib import Path; from concepts.store import Entry\n"
+        "with Entry(Path(sys.argv[1]), 2).segment(['a', 'b']) as file:\n"
+        "    file.write(bytes(8)); file.flush(); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code, str(folder)], check=False)
+    assert ran.returncode == -signal.SIGKILL
+    left = list(folder.iterdir())
+    assert len(left) == 1
+    assert Entry(folder, 2).held() == set()
+    with Entry(folder, 2).segment(["a", "b"]) as file:
+        file.write(np.arange(4, dtype=np.float32).tobytes())
+    np.testing.assert_array_equal(Entry(folder, 2).rows(["b", "a"], None), [[2, 3], [0, 1]])
+    age(tmp_path, LEFT_BEHIND + 1)
+    trim(tmp_path, 10**6)
+    assert not left[0].exists()
+    assert Entry(folder, 2).held() == {"a", "b"}
 
 
 def test_rows_in_use_survive_their_removal(
