@@ -4,7 +4,7 @@ Writes ``docs/validation-concepts.md``. Each replicate has images of its own: a 
 concept, one null set. The product's own functions do the work; only the sign count's test and the original
 t-tests are built here, for comparison.
 
-    python -m benchmarks.validate_concepts --out docs/validation-concepts.md     # about 10 minutes, one core
+    python -m benchmarks.validate_concepts --out docs/validation-concepts.md     # about 20 minutes, one core
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from concepts.testing import p_values
 from concepts.verdicts import conclude
 from tests.concepts.planted import NETWORKS, UNUSED, centre, draw, train, train_split
 
-SET, POOL, PSEUDO, SCORED, LEVEL = 30, 180, 99, 150, 0.05
-FULL = 4  # replicates of a network in which ridge and the published tests run too
+SET, POOL, PSEUDO, SCORED, LEVEL = 30, 180, 300, 150, 0.05
+FULL = 2  # replicates of a network in which ridge and the published tests run too
 PREVALENCE = 0.15  # of every concept in the pool and in the other concepts' sets
 PAIRS = 20  # random sets of the original t-tests
 Hits = dict[tuple[str, ...], list[bool]]
@@ -83,22 +83,23 @@ def replicate(
 
 @dataclass(frozen=True)
 class Tested:
-    """One set at one layer: the stage's finding, and p-values of the effect and the sign count."""
+    """A set at a layer: the stage's finding; p-values of the effect and, where asked, of the sign count."""
 
     finding: Finding
     p: float
-    sign_p: float
+    sign_p: float | None
 
 
-def run_test(layer: Layer, place: int, name: str, *, solver: Solver, seed: int) -> Tested:
-    """Draw, train, gate and test one set as the stage does (no bootstrap: no interval is asked for)."""
-    draws = draw_sets(
-        design_of(place), pseudo_concepts=PSEUDO, splits=SPLITS, rng=generator_for(seed, f"sets {name}")
-    )
+def draw_named(place: int, name: str, *, seed: int) -> Draws:
+    """The sets of the ``place``-th concept, as the stage draws them."""
+    rng = generator_for(seed, f"sets {name}")
+    return draw_sets(design_of(place), pseudo_concepts=PSEUDO, splits=SPLITS, rng=rng)
+
+
+def run_test(layer: Layer, draws: Draws, name: str, *, solver: Solver, signs: bool) -> Tested:
+    """Train, gate and test one set as the stage does (no bootstrap: no interval is asked for)."""
     directions = train_directions(layer.kernel, draws, solver=solver)
     effects = layer.products.mean(0) @ effect_weights(directions, len(layer.kernel)).T
-    signs = sign_count(derivatives(layer.products, directions.rows, directions.alpha))
-    counts = np.nan_to_num(signs, nan=0.5).reshape(PSEUDO + 1, -1).mean(1)
     cav, reason = judge(directions, confidence=1 - LEVEL)
     finding = Finding(
         concept=name,
@@ -112,8 +113,16 @@ def run_test(layer: Layer, place: int, name: str, *, solver: Solver, seed: int) 
         effect=Measure(float(effects[0]), 0.0, effects[1:]),
         set_size=SET,
     )
-    p, sign_p = (float(p_values(one[:1], one[None, 1:])[0]) for one in (effects, counts))
-    return Tested(finding, p, sign_p)
+    sign_p = None
+    if signs:
+        shares = sign_count(derivatives(layer.products, directions.rows, directions.alpha))
+        sign_p = p_of(np.nan_to_num(shares, nan=0.5).reshape(PSEUDO + 1, -1).mean(1))
+    return Tested(finding, p_of(effects), sign_p)
+
+
+def p_of(figures: NDArray[np.float64]) -> float:
+    """P-value of the first figure among all."""
+    return float(p_values(figures[:1], figures[None, 1:])[0])
 
 
 def original_tests(layer: Layer, place: int, rng: np.random.Generator) -> tuple[float, float]:
@@ -168,16 +177,18 @@ def false_alarms(networks: int, replicates: int, solvers: Sequence[Solver], *, s
                             both = original_tests(layer, place, rng)
                             for label, p in zip(("original", "half"), both, strict=True):
                                 alone[label, sort, kind, str(depth)].append(p <= LEVEL)
+                draws = [draw_named(place, name, seed=key) for place, name in enumerate(names)]
                 for solver in solvers if number < FULL else solvers[:1]:
                     tested = {
-                        (name, depth): run_test(layer, place, name, solver=solver, seed=key)
-                        for place, name in enumerate(names)
+                        (name, depth): run_test(layer, drawn, name, solver=solver, signs=number < FULL)
+                        for name, drawn in zip(names, draws, strict=True)
                         for depth, layer in enumerate(layers)
                     }
                     for (name, depth), one in tested.items():
                         sort = "unused" if name in UNUSED else name
                         alone[solver, sort, kind, str(depth)].append(one.p <= LEVEL)
-                        alone[f"{solver} sign count", sort, kind, str(depth)].append(one.sign_p <= LEVEL)
+                        if one.sign_p is not None:
+                            alone[f"{solver} sign count", sort, kind, str(depth)].append(one.sign_p <= LEVEL)
                         learnt[solver, sort].append(one.finding.learnt)
                         if one.finding.learnt and sort == "unused":
                             alone[f"{solver} learnt", sort].append(one.p <= LEVEL)
@@ -208,11 +219,13 @@ def power(
                 network = train(kind, planted, seed=500 + 10 * seed, steps=500)
                 rng = np.random.default_rng([seed, list(NETWORKS).index(kind), int(1000 * degree)])
                 for number in range(replicates):
+                    draws = draw_named(0, "stripes", seed=1000 * seed + number)
                     for layer in replicate(network, planted, ("stripes",), rng):
                         for solver in solvers:
-                            one = run_test(layer, 0, "stripes", solver=solver, seed=1000 * seed + number)
+                            one = run_test(layer, draws, "stripes", solver=solver, signs=True)
                             hits[solver, f"{degree:g}"].append(one.p <= LEVEL)
-                            hits[f"{solver} sign count", f"{degree:g}"].append(one.sign_p <= LEVEL)
+                            if one.sign_p is not None:
+                                hits[f"{solver} sign count", f"{degree:g}"].append(one.sign_p <= LEVEL)
     return {"power": pack(hits)}
 
 
@@ -326,7 +339,7 @@ def report(found: Mapping[str, Mapping[str, tuple[int, int]]], solvers: Sequence
         stage, learnt = found[f"{kind} stage"], found[f"{kind} learnt"]
         lines += [
             "",
-            "The whole stage (gates, then max-T over 8 concepts x 3 layers): how often a replicate holds "
+            "The whole stage (gates, and max-T over 8 concepts x 3 layers): how often a replicate holds "
             "*any* claim about a null set or an unused concept, and how often the used one is found at a "
             "layer:",
             "",
@@ -366,19 +379,19 @@ def write(path: Path, *, runs: int | None = None, raw: Path | None = None) -> No
     ----------
     path : Path
     runs : int, optional
-        Networks of each kind (6); 16 replicates of a split network, 4 of a free one.
+        Networks of each kind (9); 16 replicates of a split network, 8 of a free one.
     raw : Path, optional
         Keep the counts there, as JSON.
     """
     torch.set_num_threads(1)
-    networks = runs if runs is not None else 6
+    networks = runs if runs is not None else 9
     solvers: tuple[Solver, ...] = ("mean_difference", "ridge")
     with threadpool_limits(limits=1):
         found: Counts = {}
-        for kind, count, each in (("split", networks, 4 * FULL), ("free", max(1, networks // 2), FULL)):
+        for kind, count, each in (("split", networks, 16), ("free", max(1, networks // 3), 8)):
             for part, counts in false_alarms(count, each, solvers, split=kind == "split").items():
                 found[f"{kind} {part}"] = counts
-        found |= power(max(1, networks // 2), 4, (0.0, 0.25, 0.5, 1.0, 2.0), solvers)
+        found |= power(max(1, networks // 4), 4, (0.0, 0.25, 0.5, 1.0, 2.0), solvers)
     if raw is not None:
         raw.write_text(json.dumps(found, indent=1) + "\n")
     path.write_text(report(found, solvers))
@@ -387,7 +400,7 @@ def write(path: Path, *, runs: int | None = None, raw: Path | None = None) -> No
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure the concept test's false alarms and power.")
     parser.add_argument("--out", type=Path, default=Path("docs/validation-concepts.md"))
-    parser.add_argument("--runs", type=int, help="networks of each kind (6)")
+    parser.add_argument("--runs", type=int, help="networks of each kind (9)")
     parser.add_argument("--raw", type=Path, help="keep the counts here, as JSON")
     options = parser.parse_args()
     started = time.perf_counter()
