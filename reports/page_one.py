@@ -31,10 +31,11 @@ FIT = 0.995  # of a width: rounding of the layout; kerning is off in print, so t
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A term and its text."""
+    """A term and its text; ``written`` by people, so in no known language."""
 
     term: str
     text: str
+    written: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,12 @@ def facts(p: Phrases, width: float) -> tuple[Fact, ...]:
     ]
     wide, narrow = width - 76.0, (width - 4 * 10) / 4
     return tuple(
-        Fact(term, shorten(text, wide if i < 2 else narrow, 2, BODY)) for i, (term, text) in enumerate(found)
+        Fact(
+            term,
+            shorten(text, wide if i < 2 else narrow, 2, BODY),
+            written=i == 0 and text != t("document.not_stated"),
+        )
+        for i, (term, text) in enumerate(found)
     )
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
 from reports.evidence import Evidence, Text
+from reports.render import render
 from reports.strings import Catalogue, load
 from reports.translation import English, translated
+from tests.pseudo import catalogue
 from tests.reports import sample
+from tests.reports.conformance import profile_failures
 
 GERMAN = {
     **load("en").texts,
@@ -88,3 +93,12 @@ def test_evidence_without_the_making_of_its_sentences_can_be_read() -> None:
     del document["texts"]
     del document["report"]["wording"]
     assert Evidence.model_validate(document) == sample.evidence()
+
+
+def test_the_pdf_says_its_language() -> None:
+    import pikepdf
+
+    made = render(sample.without_failures(), ["pdf"], catalogue=catalogue())
+    with pikepdf.open(io.BytesIO(made["report.pdf"])) as opened:
+        assert str(opened.Root.Lang) == "xx"
+        assert profile_failures(made["report.pdf"], "ua1") == []
