@@ -22,6 +22,7 @@ from slices.scores import (
     Ints,
     ScoreEstimate,
     bounded_estimate,
+    distinct,
     effective_share,
     no_probabilities,
     undefined_estimate,
@@ -136,7 +137,7 @@ def calibration_error(
     Kumar, Liang & Ma (2019), Verified uncertainty calibration, NeurIPS, section 5 and appendix D.
     """
     rows = int(scores.size)
-    units = rows if clusters is None else int(np.unique(clusters).size)
+    units = rows if clusters is None else distinct(clusters)
     method = say("method.debiased", "debiased (Kumar, Liang & Ma 2019), bins of equal numbers")
     worth = effective_share(weights)
     if units * worth < 2 * FEW:

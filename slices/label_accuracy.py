@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from math import sqrt
 
 import numpy as np
@@ -26,7 +27,7 @@ Floats = NDArray[np.float64]
 METHOD = say("method.corrected", "corrected for label accuracy, conditional independence assumed")
 # The least accuracy looked at, and the steps down to it: a verdict that survives labels of which 4 in
 # 10 are wrong has nothing to fear from them.
-LEAST, STEPS = 0.6, 40
+LEAST, STEPS = 0.6, 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +46,27 @@ class LabelAccuracy:
         ValueError
             A rate outside [0, 1], or labels no better than chance.
         """
-        for name, rate in (("sensitivity", self.sensitivity), ("specificity", self.specificity)):
-            if not 0 <= rate <= 1:
-                raise ValueError(f"label {name} is {rate:g}: give a share between 0 and 1")
-        youden = self.sensitivity + self.specificity - 1
-        if youden <= 0:
-            raise ValueError(
-                f"labels with sensitivity {self.sensitivity:g} and specificity {self.specificity:g} are no "
-                "better than chance: nothing can be corrected"
-            )
-        # T = (L - (1 - specificity) (L + M)) / youden, with L labelled positive and M negative.
-        positive = np.array([self.specificity, -(1 - self.specificity)]) / youden
-        negative = np.array([-(1 - self.sensitivity), self.sensitivity]) / youden
-        matrix = np.zeros((4, 4))
-        matrix[0, [0, 1]], matrix[1, [0, 1]] = positive, negative
-        matrix[2, [2, 3]], matrix[3, [2, 3]] = positive, negative
-        return matrix
+        return _correction(self.sensitivity, self.specificity)
+
+
+@lru_cache(maxsize=256)
+def _correction(sensitivity: float, specificity: float) -> Floats:
+    for name, rate in (("sensitivity", sensitivity), ("specificity", specificity)):
+        if not 0 <= rate <= 1:
+            raise ValueError(f"label {name} is {rate:g}: give a share between 0 and 1")
+    youden = sensitivity + specificity - 1
+    if youden <= 0:
+        raise ValueError(
+            f"labels with sensitivity {sensitivity:g} and specificity {specificity:g} are no better than "
+            "chance: nothing can be corrected"
+        )
+    # T = (L - (1 - specificity) (L + M)) / youden, with L labelled positive and M negative.
+    positive = np.array([specificity, -(1 - specificity)]) / youden
+    negative = np.array([-(1 - sensitivity), sensitivity]) / youden
+    matrix = np.zeros((4, 4))
+    matrix[0, [0, 1]], matrix[1, [0, 1]] = positive, negative
+    matrix[2, [2, 3]], matrix[3, [2, 3]] = positive, negative
+    return matrix
 
 
 ALWAYS_RIGHT = LabelAccuracy(1.0, 1.0)
@@ -260,7 +266,7 @@ def breaking_accuracy(holds: Callable[[LabelAccuracy], bool | None]) -> float | 
 
 def _between(holds: Callable[[LabelAccuracy], bool | None], below: float, above: float) -> float:
     """The crossing between an accuracy at which the verdict falls and one at which it stands."""
-    for _ in range(12):
+    for _ in range(11):
         middle = (below + above) / 2
         below, above = (below, middle) if holds(LabelAccuracy(middle, middle)) else (middle, above)
     return below

@@ -203,8 +203,7 @@ def auroc_clustered(
     # Centred placements, summed per cluster.
     d1 = np.bincount(units, np.where(labels, mass * (v10[at] - value), 0.0), size)
     d0 = np.bincount(units, np.where(labels, 0.0, mass * (v01[at] - value)), size)
-    i10 = int(np.unique(units[labels]).size)
-    i01 = int(np.unique(units[~labels]).size)
+    i10, i01 = distinct(units[labels]), distinct(units[~labels])
     if min(i10, i01) < 2:
         reason = say(
             "undefined.two_clusters",
@@ -213,7 +212,7 @@ def auroc_clustered(
             negative=i01,
         )
         return undefined_estimate(support, method, reason, value=value)
-    used = int(np.unique(units).size)
+    used = distinct(units)
     s10 = i10 / (i10 - 1) * float(d1 @ d1) / w1**2
     s01 = i01 / (i01 - 1) * float(d0 @ d0) / w0**2
     s11 = used / (used - 1) * float(d1 @ d0) / (w1 * w0)
@@ -290,7 +289,7 @@ def average_precision_clustered(
     mass = np.ones(scores.size) if weights is None else weights
     rows = mass * np.where(labels, of_positive[at], of_negative[at]) / mass.sum()
     units = np.arange(scores.size) if clusters is None else clusters
-    holding = int(np.unique(units[labels]).size)
+    holding = distinct(units[labels])
     if holding < 2:
         reason = say(
             "undefined.one_cluster",
@@ -364,7 +363,7 @@ def brier(
     value = _at_the_end(float(mass @ loss) / float(mass.sum()))
     units = np.arange(rows) if clusters is None else clusters
     influence = mass * (loss - value) / mass.sum()
-    number = int(np.unique(units).size)
+    number = distinct(units)
     size = max(number * effective_share(weights), 1.0)
     se = clustered_error(influence, units) if number > 1 else 0.0
     if size < FEW or se <= ROUNDING or value in (0.0, 1.0):
@@ -390,21 +389,24 @@ def no_probabilities(scores: Floats) -> str | None:
     )
 
 
+def distinct(codes: Ints) -> int:
+    """How many of the codes 0, 1, 2 ... occur."""
+    return int(np.count_nonzero(np.bincount(codes)))
+
+
 def clustered_error(rows: Floats, clusters: Ints) -> float:
     """Standard error of a sum of per-row influences (already divided by the rows), per cluster.
 
     sqrt(C / (C - 1) x sum over clusters of (sum in cluster)^2); rows as clusters give the usual error.
     """
-    _, where = np.unique(clusters, return_inverse=True)
-    totals = np.bincount(where, rows)
-    count = totals.size
+    totals, count = np.bincount(clusters, rows), distinct(clusters)
     return sqrt(count / (count - 1) * float(totals @ totals))
 
 
 def cluster_degrees(rows: Floats, clusters: Ints) -> float:
     """Satterthwaite's degrees of freedom of `clustered_error`."""
-    _, where = np.unique(clusters, return_inverse=True)
-    return satterthwaite_degrees(np.bincount(where, rows).astype(np.float64))
+    totals = np.bincount(clusters, rows).astype(np.float64)
+    return satterthwaite_degrees(totals[np.bincount(clusters) > 0])
 
 
 def _placements(counts: ScoreHistogram) -> tuple[Floats, Floats]:

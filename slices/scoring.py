@@ -143,10 +143,12 @@ class Scores:
         return self.counted.scores(self.counted.slices[pair.index].slice, stratum, other)
 
     def _of(self, name: str, row: int, k: int, other: bool) -> ScoreEstimate:
-        key = (name, row, k, other)
-        if key not in self._found:
-            self._found[key] = score_estimate(name, self._rows(row, k, other), self.confidence)
-        return self._found[key]
+        if (name, row, k, other) not in self._found:
+            # The rows of a side are gathered once for all metrics: there are many, and they are not kept.
+            rows = self._rows(row, k, other)
+            for each in self.names:
+                self._found[each, row, k, other] = score_estimate(each, rows, self.confidence)
+        return self._found[name, row, k, other]
 
     def _gaps(
         self, name: str, where: Sequence[tuple[int, int]], alpha: float, *, tested: bool = True
