@@ -238,6 +238,7 @@ def _lines(path: str, columns: Sequence[ColumnDescription], guess: Guess) -> Ite
     yield ""
     yield "[report]"
     yield 'formats = ["html", "pdf"]'
+    yield '# previous = "..."   # evidence.json of the last release: the report says what changed since'
 
 
 def _optional(key: str, column: str | None, meaning: str) -> str:

@@ -50,7 +50,7 @@ def second(work: Path) -> Evidence:
 def test_the_first_has_nothing_to_be_held_against(work: Path) -> None:
     assert read_evidence(work / "first" / "evidence.json").results.since is None
     page = (work / "first" / "report.html").read_text(encoding="utf-8")
-    assert "Change since the last release" not in page
+    assert 'id="since"' not in page
 
 
 def test_what_changed_is_in_the_evidence(work: Path, second: Evidence) -> None:
@@ -81,6 +81,7 @@ def test_the_previous_evidence_is_an_input_with_its_hash(work: Path, second: Evi
 def test_both_documents_show_it(work: Path, second: Evidence, tmp_path: Path) -> None:
     text = conformance.run("pdftotext", "-layout", work / "second" / "report.pdf", "-").stdout
     page = (work / "second" / "report.html").read_text(encoding="utf-8")
+    assert 'id="since"' in page
     for document in (text, page):
         for told in ("Change since the last release", "Now: 1.2", "Then: 1.1", "fpr-ceiling", "Better"):
             assert told in document
