@@ -24,6 +24,7 @@ from concepts.tcav import (
     magnitude,
     sign_count,
     smooth,
+    spread,
     train_directions,
 )
 from slices.said import say
@@ -314,8 +315,11 @@ def _shares(products: Floats, resampled: Directions) -> tuple[Floats, Floats]:
     """
     vectors = resampled.vectors_a_set
     above, counted = (np.zeros((len(products), resampled.sets), dtype=np.int16) for _ in range(2))
+    single = products.astype(np.float32)  # enough for signs from which only a standard error is read
     for first in range(vectors):
-        values = derivatives(products, resampled.rows[first::vectors], resampled.alpha[first::vectors])
+        of = slice(first, None, vectors)
+        weights = spread(resampled.rows[of], resampled.alpha[of], products.shape[1])
+        values = single @ weights.astype(np.float32).T
         above += values > 0
         counted += values != 0
     return above / vectors, counted / vectors
