@@ -1,8 +1,10 @@
 """What the bootstrap of counts costs, beside drawing rows.
 
-Three comparisons, each in one run on the machine at hand:
+Each in one run on the machine at hand:
 
 1. milliseconds a slice, for six metrics with value, difference and ratio, at 2,000 and 10,000 draws;
+   the same where patients are drawn, in a log of few kinds of patient and in one of nearly as many kinds as
+   patients; 400 slices with all metrics and simultaneous limits;
 2. ``fairlearn.metrics.MetricFrame(n_boot=...)`` on the same metrics and slices at 10^5 rows,
    extrapolated from a few of its replicates;
 3. a vectorised NumPy row bootstrap at 10^6 rows (draw rows, look up their cells, ``bincount``), on the
@@ -14,16 +16,25 @@ Run: ``python -m benchmarks.resampling [--quick]``
 from __future__ import annotations
 
 import argparse
+import resource
 import time
+from dataclasses import replace
 from itertools import combinations
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from slices.analysis import analyse
 from slices.counts import CountedLog, OutcomeSpace, SliceCounts
+from slices.log import count_log
 from slices.metrics import METRICS
-from slices.resampling import generator, percentile_limits, resample_clusters, resample_counts
+from slices.records import Tested
+from slices.resampling import generator, percentile_limits, resample_counts
+from slices.roles import Attribute, Decision, LogSpec
 from slices.slicing import OVERALL, Slice
 
 SIX = ("recall", "precision", "fpr", "npv", "f1", "accuracy")
@@ -147,20 +158,58 @@ def by_fairlearn(
     return seconds
 
 
-def of_clusters(patients: int, draws: int) -> tuple[float, int]:
-    """Milliseconds to draw the patients of one slice, and their distinct count vectors."""
+def many_slices(draws: int) -> float:
+    """CPU seconds of 400 slices with all metrics of counts, differences, ratios, and 1,600 tested values."""
+    outcome, attributes = simulated(1_000_000)
+    sets = sets_of(attributes, 1) + sets_of(attributes, 2)[:12]
+    whole = counted(outcome, sets)
+    log = replace(whole, slices=whole.slices[:401])
+    names = tuple(name for name, metric in METRICS.items() if metric.kind != "score")
+    tested = tuple(Tested(one.slice, None, name, "value", None) for one in log.slices[1:] for name in SIX[:4])
+    start = time.process_time()
+    analyse(log, metrics=names, tested=tested, resamples=draws)
+    return time.process_time() - start
+
+
+def patients_log(folder: Path, patients: int, images: tuple[int, int]) -> CountedLog:
+    """A log of patients with so many images each, errors alike within a patient, about 400 slices."""
     rng = np.random.default_rng(3)
-    right = rng.binomial(4, rng.beta(9, 1, patients))
-    sick, here = rng.random(patients) < 0.4, rng.random(patients) < 0.3
-    tables = np.zeros((patients, 8), dtype=np.int64)
-    side = np.where(here, 0, 4)
-    rows = np.arange(patients)
-    tables[rows, side + np.where(sick, 0, 3)] = right
-    tables[rows, side + np.where(sick, 2, 1)] = 4 - right
-    patterns, times = np.unique(tables, axis=0, return_counts=True)
-    start = time.perf_counter()
-    resample_clusters(patterns, times, draws, generator(1, "patients"))
-    return 1000 * (time.perf_counter() - start), int(times.size)
+    patient = np.repeat(np.arange(patients), rng.integers(images[0], images[1] + 1, patients))
+    label = rng.random(patient.size) < 0.4
+    wrong = rng.random(patient.size) < rng.beta(0.6, 5, patients)[patient]
+    names = pa.array([f"p{number}" for number in range(patients)])
+    columns = {"patient": names.take(pa.array(patient)), "label": label, "prediction": label ^ wrong}
+    for number, width in enumerate((4, 5, 6, 7, 9)):
+        own = rng.integers(0, width, patients)[patient]
+        columns[f"a{number}"] = own if number % 2 == 0 else rng.integers(0, width, patient.size)
+    pq.write_table(pa.table(columns), folder / "log.parquet")
+    spec = LogSpec(
+        path="log.parquet",
+        root=folder,
+        label="label",
+        decision=Decision("prediction"),
+        positive="true",
+        cluster="patient",
+        attributes=tuple(Attribute(f"a{k}", "other", f"a{k}") for k in range(5)),
+    )
+    return count_log(spec, intersections=2, minimum=1)
+
+
+def of_patients(patients: int, images: tuple[int, int], draws: int) -> str:
+    """What resampling patients costs: CPU seconds of the analysis, and the memory at its peak."""
+    with TemporaryDirectory() as folder:
+        log = patients_log(Path(folder), patients, images)
+    assert log.patterns is not None
+    kinds = int(np.median([log.patterns(one.slice).multiplicity.size for one in log.slices]))
+    start = time.process_time()
+    analyse(log, metrics=SIX, resamples=draws)
+    seconds = time.process_time() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    return (
+        f"{patients:,} patients of {images[0]} to {images[1]} images, {len(log.slices)} slices of {kinds:,} "
+        f"distinct vectors (median), six metrics, {draws:,} draws: {seconds:.1f} s CPU, "
+        f"{1000 * seconds / len(log.slices):.0f} ms a slice; peak of the process {peak:,} MB"
+    )
 
 
 def main() -> None:
@@ -173,6 +222,9 @@ def main() -> None:
             f"{a_slice(draws, 20 if quick else 100):.2f} ms a slice, six metrics, {draws:,} draws, one thread"
         )
     draws = 10_000
+    print(of_patients(2_000 if quick else 200_000, (4, 4), 2000))
+    print(of_patients(2_000 if quick else 20_000, (20, 60), draws))
+    print(f"{many_slices(draws):.1f} s CPU: 400 slices, 12 metrics, {draws:,} draws, 1,600 tested values")
     outcome, attributes = simulated(100_000)
     one_way = sets_of(attributes, 1)
     ours = by_counts(counted(outcome, one_way), draws)
@@ -186,8 +238,6 @@ def main() -> None:
         theirs = by_rows(outcome, sets, draws, 2 if quick else 5)
         seconds = f"{theirs:,.0f} s against {ours:.2f} s"
         print(f"rows in NumPy, {rows:,} rows, {words}: {seconds}: {theirs / ours:,.0f} times")
-    milliseconds, patterns = of_clusters(200_000, 2000)
-    print(f"200,000 patients, 2,000 draws: {milliseconds:.0f} ms a slice over {patterns} distinct vectors")
 
 
 if __name__ == "__main__":

@@ -58,6 +58,11 @@ def make_pairs(slices: Sequence[SliceCounts], tested: Sequence[Tested]) -> tuple
     )
 
 
+def by_crossing(slices: Sequence[SliceCounts], pairs: Sequence[Pair]) -> list[int]:
+    """Places of pairs, those of one set of attributes together: what is prepared for it serves all."""
+    return sorted(range(len(pairs)), key=lambda place: slices[pairs[place].index].slice.attributes)
+
+
 def both_sides(counted: CountedLog, pairs: Sequence[Pair]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """One-vs-rest rows of all slices and comparators, each of shape (pairs, classes, 4)."""
     slices = counted.slices

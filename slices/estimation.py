@@ -14,7 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slices.clustering import Errors, gather, linearise, with_parts
-from slices.comparison import Pair, both_sides, comparator, joint_patterns, mean_weight, weighted_sides
+from slices.comparison import (
+    Pair,
+    both_sides,
+    by_crossing,
+    comparator,
+    joint_patterns,
+    mean_weight,
+    weighted_sides,
+)
 from slices.counts import CountedLog
 from slices.disparities import Gaps, detectable_gaps, gaps, gaps_by_mover, hull
 from slices.metrics import METRICS, POOLED, Metric, PooledMetric
@@ -147,35 +155,41 @@ class Estimation:
         rows = both_sides(counted, pairs)
         weighted = counted.slices[0].weighted is not None
         parts = with_parts(metrics) if counted.clusters is not None or weighted else ()
-        by_class: list[dict[str, Errors]] = []
-        over: list[dict[str, Errors]] = []
-        sums: list[NDArray[np.float64]] = []
-        distinct: list[int] = []
+        by_class: dict[int, dict[str, Errors]] = {}
+        over: dict[int, dict[str, Errors]] = {}
+        sums: dict[int, NDArray[np.float64]] = {}
+        distinct: dict[int, int] = {}
         unit: Unit = "cluster" if counted.clusters is not None else "image"
-        for number, pair in enumerate(pairs):
+        for number, place in enumerate(by_crossing(counted.slices, pairs)):
+            pair = pairs[place]
             weights = weighted_sides(counted, pair)
             if weights is not None:
-                sums.append(np.asarray(counted.space.confusion(weights[0]), dtype=np.float64))
+                sums[place] = np.asarray(counted.space.confusion(weights[0]), dtype=np.float64)
             if counted.patterns is not None and (parts or pooled):
                 patterns = joint_patterns(counted, pair)
-                distinct.append(patterns.multiplicity.size)
+                distinct[place] = patterns.multiplicity.size
                 if weights is not None:
                     patterns = replace(
                         patterns, totals=patterns.totals.astype(np.float64) / mean_weight(counted)
                     )
-                by_class.append(linearise(counted.space, patterns, parts, unit))
-                over.append(linearise(counted.space, patterns, pooled, unit))
+                by_class[place] = linearise(counted.space, patterns, parts, unit)
+                over[place] = linearise(counted.space, patterns, pooled, unit)
             elif weights is not None:
                 here = counted.slices[pair.index].inside
                 table = np.stack([here, comparator(counted.slices, pair)])
-                by_class.append(linearise_rows(counted.space, *weights, table, parts))
-                over.append(linearise_rows(counted.space, *weights, table, pooled))
+                by_class[place] = linearise_rows(counted.space, *weights, table, parts)
+                over[place] = linearise_rows(counted.space, *weights, table, pooled)
             if by_class:
                 progress("linearising", number + 1, len(pairs))
-        counts = np.stack([side[0] for side in sums]) if weighted else rows[0]
-        others = np.stack([side[1] for side in sums]) if weighted else rows[1]
-        designs = (*gather(by_class), *gather(over))
-        return cls(counted, pairs, metrics, pooled, rows, counts, others, *designs, tuple(distinct))
+        every = range(len(pairs))
+        counts = np.stack([sums[place][0] for place in every]) if weighted else rows[0]
+        others = np.stack([sums[place][1] for place in every]) if weighted else rows[1]
+        designs = (
+            *gather([by_class[place] for place in every if by_class]),
+            *gather([over[place] for place in every if over]),
+        )
+        kinds = tuple(distinct[place] for place in every if distinct)
+        return cls(counted, pairs, metrics, pooled, rows, counts, others, *designs, kinds)
 
     def closed_form(self, alpha: float) -> list[Results]:
         """Values, differences and ratios with the limits that hold at any support."""
@@ -437,7 +451,7 @@ def adjusted(results: Sequence[Results]) -> list[Results]:
 def _jobs(estimation: Estimation, results: Sequence[Results]) -> list[Job]:
     counted, jobs = estimation.counted, []
     clusters = 0 if counted.cluster_rows is None else counted.cluster_rows.clusters
-    for row in range(len(estimation.pairs)):
+    for row in by_crossing(counted.slices, estimation.pairs):
         by_unit: dict[bool, list[tuple[int, int]]] = {}
         for number, result in enumerate(results):
             wanted = result.bootstrap[row] | result.bootstrap_gap[row]

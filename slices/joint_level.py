@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from slices.comparison import Pair, comparator, joint_patterns
+from slices.comparison import Pair, by_crossing, comparator, joint_patterns
 from slices.counts import CountedLog, CountTable, OutcomeSpace
 from slices.errors import LogError
 from slices.metrics import METRICS, POOLED, SCORE_METRICS, gradient
@@ -211,7 +211,12 @@ def _correlations(
     known = range(len(family))
     if counted.patterns is not None and (counted.clusters is not None or counted.space.strata > 1):
         groups = _by(known, lambda number: family[number].pair)
-        found = [_over_patterns(counted, pairs[pair], [slopes[n] for n in group]) for pair, group in groups]
+        compared = [pairs[pair] for pair, _ in groups]
+        of_group = {
+            place: _over_patterns(counted, compared[place], [slopes[n] for n in groups[place][1]])
+            for place in by_crossing(counted.slices, compared)
+        }
+        found = [of_group[place] for place in range(len(groups))]
     elif weighted or counted.joint is None:
         groups = _by(known, lambda number: family[number].pair)
         found = [_over_rows(counted, pairs[pair], [slopes[n] for n in group]) for pair, group in groups]

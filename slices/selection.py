@@ -253,9 +253,11 @@ def limits_between_clusters(
     error = np.nan_to_num(design.error)
     inside = (value > 0) & (value < 1)
     simple = np.sqrt(np.where(inside, value * (1 - value), 0.25) / n)
-    usable = inside & (m >= 2) & (error > NO_VARIANCE * simple)
-    low, high = clopper_pearson(np.minimum(value, 1.0) * m, m, alpha)
-    method = np.full(low.shape, at_end)
+    alone = design.largest <= 1
+    usable = inside & (m >= 2) & (error > NO_VARIANCE * simple) & ~alone
+    ends = ~usable & ~alone
+    low, high, method = np.empty(value.shape), np.empty(value.shape), np.full(value.shape, at_end)
+    low[ends], high[ends] = clopper_pearson(np.minimum(value, 1.0)[ends] * m[ends], m[ends], alpha[ends])
     if np.any(usable):
         p, size, se, level = value[usable], n[usable], error[usable], alpha[usable]
         df = design.degrees[usable]
@@ -266,7 +268,6 @@ def limits_between_clusters(
             low[usable] = np.minimum(low[usable], outer[0])
             high[usable] = np.maximum(high[usable], outer[1])
         method[usable] = jointly if exact else between
-    alone = design.largest <= 1
     if np.any(alone):
         low[alone], high[alone], method[alone] = proportion_limits(
             (value * n)[alone], n[alone], alpha[alone], exact=exact

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from slices.comparison import Pair
+from slices.comparison import Pair, by_crossing
 from slices.counts import ClusterRows, CountedLog, OutcomeSpace
 from slices.resampling import BLOCK_BYTES, generator, single_blas_thread
 from slices.slicing import Slice
@@ -58,8 +58,8 @@ def shared_draws(
     """
     batch: list[int] = []
     parts: dict[_Part, None] = {}
-    # Crossing by crossing: its slices share their complement's sums.
-    for place in sorted(range(len(pairs)), key=lambda k: counted.slices[pairs[k].index].slice.attributes):
+    # Slices of one crossing share the sums of their complements.
+    for place in by_crossing(counted.slices, pairs):
         wanted = _parts(counted, pairs[place])
         if batch and not _fits(counted, len(parts | dict.fromkeys(wanted)), draws):
             yield _drawn(counted, pairs, batch, list(parts), draws, seed)
