@@ -24,7 +24,7 @@ from reports.evidence import Input
 from slices.counts import InputFile
 
 # The libraries whose numbers or bytes enter the evidence and the documents.
-LIBRARIES = ("numpy", "scipy", "pyarrow", "scikit-learn", "weasyprint")
+LIBRARIES = ("numpy", "scipy", "pyarrow", "statsmodels", "scikit-learn", "weasyprint")
 MODEL_LIBRARIES = ("torch", "safetensors", "Pillow")
 
 

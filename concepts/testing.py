@@ -117,25 +117,6 @@ def max_t(effects: Floats, nulls: Floats) -> Floats:
     return np.asarray((1.0 + as_far) / (nulls.shape[1] + 1))
 
 
-def holm(p: Floats) -> Floats:
-    """Holm's step-down adjusted p-values (Holm 1979)."""
-    order = np.argsort(p, kind="stable")
-    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
-    adjusted = np.empty_like(p)
-    adjusted[order] = np.minimum(stepped, 1.0)
-    return adjusted
-
-
-def benjamini_hochberg(p: Floats) -> Floats:
-    """Benjamini-Hochberg adjusted p-values (1995): false discovery rate."""
-    order = np.argsort(p, kind="stable")[::-1]
-    count = len(p)
-    stepped = np.minimum.accumulate(p[order] * count / np.arange(count, 0, -1))
-    adjusted = np.empty_like(p)
-    adjusted[order] = np.minimum(stepped, 1.0)
-    return adjusted
-
-
 def can_survive_holm(pseudo_concepts: int, family: int) -> bool:
     """Whether R + 1 >= 20 x the family: else the smallest p-value cannot survive Holm at 5%."""
     return pseudo_concepts + 1 >= 20 * family

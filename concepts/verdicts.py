@@ -14,14 +14,8 @@ import numpy as np
 
 from concepts.analysis import Finding, Measure
 from concepts.records import ConceptResult, ConceptVerdict
-from concepts.testing import (
-    benjamini_hochberg,
-    can_survive_holm,
-    holm,
-    max_t,
-    p_values,
-    significance_level,
-)
+from concepts.testing import can_survive_holm, max_t, p_values, significance_level
+from slices.multiplicity import adjust
 
 P = dict[int, tuple[float, float]]
 
@@ -56,7 +50,7 @@ def _step_down(main: P, pseudo_concepts: int) -> P:
     if not main or not can_survive_holm(pseudo_concepts, len(main)):
         return {}
     plain = np.array([p for p, _ in main.values()])
-    pairs = zip(main, holm(plain), benjamini_hochberg(plain), strict=True)
+    pairs = zip(main, adjust(plain, "holm"), adjust(plain, "fdr_bh"), strict=True)
     return {i: (float(h), float(b)) for i, h, b in pairs}
 
 

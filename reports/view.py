@@ -183,6 +183,6 @@ def versions(p: Phrases) -> tuple[str, ...]:
 
 def lacking(evidence: Evidence) -> str:
     """Code points in the evidence that the font lacks, at most forty named."""
-    found = sorted(missing(visible(evidence.model_dump_json())))
+    found = sorted(missing(visible("".join(set(evidence.model_dump_json())))))
     more = "" if len(found) <= 40 else " …"
     return ", ".join(code_point(character) for character in found[:40]) + more

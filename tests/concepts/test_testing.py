@@ -6,15 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from statsmodels.stats.multitest import multipletests
 
 from concepts.errors import ConceptError
 from concepts.testing import (
-    benjamini_hochberg,
     can_survive_holm,
     check_can_reject,
     distances,
-    holm,
     max_t,
     p_values,
 )
@@ -65,12 +62,6 @@ def test_max_t_of_equal_hypotheses_is_the_plain_p_value() -> None:
     rng = np.random.default_rng(4)
     effects, nulls = np.full(4, 1.3), np.tile(rng.standard_normal(99), (4, 1))
     np.testing.assert_array_equal(max_t(effects, nulls), p_values(effects, nulls))
-
-
-def test_holm_and_benjamini_hochberg_equal_statsmodels() -> None:
-    p = np.random.default_rng(5).random(23) ** 2
-    np.testing.assert_allclose(holm(p), multipletests(p, method="holm")[1], atol=1e-14)
-    np.testing.assert_allclose(benjamini_hochberg(p), multipletests(p, method="fdr_bh")[1], atol=1e-14)
 
 
 def test_holm_only_where_it_could_reject() -> None:
