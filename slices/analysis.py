@@ -99,7 +99,11 @@ def analyse(
     pairs = make_pairs(counted.slices, tested)
 
     estimation = Estimation.of(counted, pairs, chosen, tuple(POOLED[name] for name in over), progress)
-    results = redrawn(estimation, estimation.closed_form(alpha), alpha, resamples, seed, threads, progress)
+    progress("limits in closed form", 0, 1)
+    closed = estimation.closed_form(alpha)
+    progress("limits in closed form", 1, 1)
+    results = redrawn(estimation, closed, alpha, resamples, seed, threads, progress)
+    progress("tests and simultaneous limits", 0, 1)
     results = adjusted(estimation.tested(results, alpha))
 
     classes = counted.space.classes
@@ -115,6 +119,7 @@ def analyse(
         return estimation.exact(name, pooled, quantity, places, alpha)
 
     jointly = simultaneous_limits(family, joint.alpha, joint.method, pairs, limits)
+    progress("tests and simultaneous limits", 1, 1)
 
     compared: dict[int, list[tuple[int, Pair]]] = {}
     for number, pair in enumerate(pairs):
