@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from torch.utils.hooks import RemovableHandle
 
 Replace = Callable[[Tensor], object]
+
+# Most settings are the process's: two threads that change and restore them at once would leave a mixture.
+_SETTINGS = RLock()
 
 
 @contextmanager
@@ -43,7 +47,7 @@ def exact_arithmetic() -> Iterator[None]:
     a GPU only kernels that add up in the same order each time, where there are any (torch warns where there
     are none), attention included.
     """
-    with ExitStack() as stack:
+    with _SETTINGS, ExitStack() as stack:
         stack.callback(torch.backends.mha.set_fastpath_enabled, torch.backends.mha.get_fastpath_enabled())
         torch.backends.mha.set_fastpath_enabled(False)
         for kind in ("cpu", "cuda"):
