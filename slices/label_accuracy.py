@@ -18,7 +18,7 @@ from slices.comparison import mean_weight
 from slices.counts import CountedLog, SliceCounts
 from slices.degrees import matched_degrees
 from slices.intervals import clopper_pearson, logit_t
-from slices.metrics import Metric, gradient
+from slices.metrics import METRICS, Metric, gradient
 from slices.said import say
 from slices.score_limits import NORMAL
 
@@ -28,6 +28,8 @@ METHOD = say("method.corrected", "corrected for label accuracy, conditional inde
 # The least accuracy looked at, and the steps down to it: a verdict that survives labels of which 4 in
 # 10 are wrong has nothing to fear from them.
 LEAST, STEPS = 0.6, 20
+# Below so many rows with or without what a share counts, the linearised limits are too narrow alone.
+FEW = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,10 +201,14 @@ def corrected_metric(
     metrics: the correction is linear in the counts, so a row's influence is the metric's gradient
     at the corrected counts through the correction; limits on the logit scale, or linear and cut
     where they reach an end of the range (there the logit explodes, while the noise of the labels
-    keeps the error from vanishing). Without any spread (a share of 0 or 1 that wrong labels cannot
-    touch): Clopper-Pearson. Where all of them lie outside the range, undefined: the
-    stated accuracies contradict the log. Clusters and weights enter by the design effect of these
-    very influences.
+    keeps the error from vanishing), with one independent row more in each cell: an empty one need not
+    be empty in repetition. With few rows on one side that law is too narrow (4 rows without an error
+    have almost no spread), and wrong labels never make a figure surer: with fewer than 10 corrected
+    rows in the numerator or left of the denominator, proportions and F1 have at least
+    Clopper-Pearson's limits at the corrected share; balanced accuracy at least those that its two
+    halves give. Without any spread (a share of 0 or 1 that wrong labels cannot touch):
+    Clopper-Pearson's alone. Where all limits lie outside the range, undefined: the stated accuracies
+    contradict the log. Clusters and weights enter by the design effect of these very influences.
     """
     if metric.name in ("precision", "npv"):
         return _predictive(metric, sample, accuracy, confidence)
@@ -221,18 +227,24 @@ def corrected_metric(
 
     quantile = float(ndtri((1 + confidence) / 2))
     low, high = value - quantile * se, value + quantile * se
-    if high < metric.lowest or low > metric.highest:
-        # A cell that is empty here need not be empty in repetition: half a row in each.
-        se = sqrt(float((sample.counts + 0.5) @ influence**2) * effect)
+    if low <= metric.lowest or high >= metric.highest:
+        se = sqrt(float((sample.counts + effect) @ influence**2) * effect)
         low, high = value - quantile * se, value + quantile * se
         if high < metric.lowest or low > metric.highest:
             return Corrected(None, None, None, undefined=_contradiction(accuracy))
-    if metric.lowest < low and high < metric.highest:
+    else:
         span = metric.highest - metric.lowest
         limits = logit_t((value - metric.lowest) / span, se / span, NORMAL, 1 - confidence)
         low, high = (metric.lowest + span * float(v) for v in limits)
     low, value, high = (min(metric.highest, max(metric.lowest, v)) for v in (low, value, high))
-    return Corrected(value, low, high)
+    least = (low, high)
+    if metric.kind in ("proportion", "f1"):
+        hits, trials = float(metric.count(table)), float(metric.trials(table))
+        if min(hits, trials - hits) < FEW * effect:
+            least = _exact(metric, table, effect, confidence)
+    elif metric.kind == "balanced":
+        least = _of_halves(value, sample, accuracy, confidence) or least
+    return Corrected(value, min(low, least[0]), max(high, least[1]))
 
 
 def breaking_accuracy(holds: Callable[[LabelAccuracy], bool | None]) -> float | None:
@@ -281,10 +293,29 @@ def _without_spread(
             "The corrected estimate lies at the end of its range and has no spread: no limits.",
         )
         return Corrected(value, None, None, undefined=reason)
-    n = float(metric.trials(table)) / effect
-    share = min(1.0, max(0.0, float(metric.count(table)) / float(metric.trials(table))))
+    return Corrected(value, *_exact(metric, table, effect, confidence))
+
+
+def _exact(metric: Metric, table: Floats, effect: float, confidence: float) -> tuple[float, float]:
+    """Clopper-Pearson's limits of a proportion or F1, as if the corrected counts had been counted."""
+    trials = float(metric.trials(table))
+    n = trials / effect
+    share = min(1.0, max(0.0, float(metric.count(table)) / trials))
     low, high = (metric.from_proportion(v) for v in clopper_pearson(share * n, n, 1 - confidence))
-    return Corrected(value, float(low), float(high))
+    return float(low), float(high)
+
+
+def _of_halves(
+    value: float, sample: Sample, accuracy: LabelAccuracy, confidence: float
+) -> tuple[float, float] | None:
+    """Limits of balanced accuracy from those of recall and specificity (MOVER); None if one has none."""
+    below = above = 0.0
+    for name in ("recall", "specificity"):
+        half = corrected_metric(METRICS[name], sample, accuracy, confidence=confidence)
+        if half.value is None or half.low is None or half.high is None:
+            return None
+        below, above = below + (half.value - half.low) ** 2, above + (half.high - half.value) ** 2
+    return max(0.0, value - sqrt(below) / 2), min(1.0, value + sqrt(above) / 2)
 
 
 def _predictive(metric: Metric, sample: Sample, accuracy: LabelAccuracy, confidence: float) -> Corrected:

@@ -211,6 +211,48 @@ def test_an_empty_cell_of_a_small_slice_is_no_contradiction() -> None:
     assert 0 < found.high < 0.3
 
 
+@pytest.mark.parametrize("name", ["recall", "fpr", "specificity", "f1", "balanced_accuracy", "mcc"])
+def test_few_rows_without_an_error_tell_little(name: str) -> None:
+    """2 hits and 2 right rejections: limits as wide as those of labels that are right, or wider."""
+    found = corrected_metric(METRICS[name], sample(2, 0, 0, 2), LabelAccuracy(0.95, 0.97))
+    assert found.low is not None
+    assert found.high is not None
+    if name in ("mcc", "balanced_accuracy"):
+        assert found.high - found.low > 0.5
+    else:
+        # Exact limits of 0 of 2, or of 2 of 2 (0.84), F1 from them (0.73).
+        assert found.high - found.low > 0.7
+
+
+@pytest.mark.parametrize(
+    ("name", "positives", "negatives"),
+    [
+        ("fpr", 20, 30),
+        ("recall", 30, 60),
+        ("specificity", 30, 60),
+        ("f1", 20, 60),
+        ("balanced_accuracy", 30, 60),
+    ],
+)
+def test_small_coverage_near_the_end_of_the_range(name: str, positives: int, negatives: int) -> None:
+    """Recall .95 and false alarms .04 in slices of 50 to 90 rows: 95% less three Monte Carlo errors.
+
+    Linearised limits alone covered 82 to 87%.
+    """
+    rng = np.random.default_rng(2)
+    accuracy, rows = LabelAccuracy(0.95, 0.97), positives + negatives
+    shares = np.array([0.95 * positives, 0.04 * negatives, 0.05 * positives, 0.96 * negatives]) / rows
+    truth, chances = float(METRICS[name].of(shares)), labelled(shares, accuracy)
+    hits = seen = 0
+    for _ in range(500):
+        found = corrected_metric(METRICS[name], sample(*rng.multinomial(rows, chances)), accuracy)
+        if found.low is not None and found.high is not None:
+            seen += 1
+            hits += found.low <= truth <= found.high
+    assert seen >= 485
+    assert hits / seen >= 0.95 - 0.03
+
+
 def test_breaking_accuracy_is_where_the_corrected_limit_crosses() -> None:
     counts = sample(190, 60, 15, 800)
 
