@@ -40,6 +40,7 @@ Setting = Literal[
 Key = TypeVar("Key", bound=Hashable)
 Thing = TypeVar("Thing")
 
+PREDICTED = ("label", "prediction", "score", "class", "detection")  # first words of roles
 GRAVITY = ("fails", "cannot_tell", "not_enough_data", "not_tested", "meets")
 
 
@@ -133,9 +134,14 @@ def since(previous: Previous, now: Evidence) -> Since:
 
 
 def data_of(then: Evidence, now: Evidence) -> Literal["same_log", "alike", "different"]:
-    """Whether both read one log, two that are alike in every group, or different ones."""
-    logs = [{item.sha256 for item in each.run.inputs if item.role == "log"} for each in (then, now)]
-    if logs[0] == logs[1]:
+    """Whether both read one log by the same columns, two that are alike in every group, or different ones."""
+
+    def read(evidence: Evidence) -> tuple[set[str], dict[str, str]]:
+        files = {item.sha256 for item in evidence.run.inputs if item.role == "log"}
+        columns = {role: name for role, name in evidence.data.roles.items() if role.split()[0] in PREDICTED}
+        return files, columns
+
+    if read(then) == read(now):
         return "same_log"
     if then.data.rows != now.data.rows:
         return "different"

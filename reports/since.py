@@ -75,6 +75,7 @@ class Change:
     groups: tuple[tuple[str, str, str], ...]
     groups_note: str
     concepts: tuple[Row, ...]
+    concepts_note: str
 
 
 def change(p: Phrases) -> Change | None:
@@ -131,6 +132,7 @@ def change(p: Phrases) -> Change | None:
             )
             for item in since.concepts[:MOST_ROWS]
         ),
+        concepts_note=left(p, since.concepts),
     )
 
 

@@ -24,6 +24,7 @@ from reports.rounding import Style, whole
 ENGLISH = "en"
 TAG = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 MOST_NAMED = 20
+SIGNS = ("number.percent", "number.points")  # how a number is written: without its place there is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +175,9 @@ def checked(catalogue: Catalogue, name: str) -> Catalogue:
         try:
             asked, given = _fields(text), _fields(known[key])
         except ValueError as error:
-            raise RenderError(f"Catalogue {name}, '{key}': {error}; a brace is written twice.") from error
+            raise RenderError(
+                f"Catalogue {name}, '{key}': {error}; a brace that is to be printed is written twice."
+            ) from error
         # How a list is joined is the language's own.
         joined = {field for field, how in given if " " in how}
         foreign = {(field, how) for field, how in asked - given if field not in joined}
@@ -183,12 +186,21 @@ def checked(catalogue: Catalogue, name: str) -> Catalogue:
             raise RenderError(
                 f"Catalogue {name}, '{key}' asks for {_braced(min(foreign))}; the English text has: {has}."
             )
+        lost = given - asked
+        if lost and key in SIGNS:
+            raise RenderError(
+                f"Catalogue {name}, '{key}' lacks {_braced(min(lost))}, where the number stands."
+            )
     return catalogue
 
 
 def _fields(text: str) -> set[tuple[str, str]]:
     """What stands in braces: names, and how their values are written."""
-    return {(name, how or "") for _, name, how, _ in Formatter().parse(text) if name is not None}
+    parts = [part for part in Formatter().parse(text) if part[1] is not None]
+    for _, name, _, conversion in parts:
+        if conversion:
+            raise ValueError(f"'!{conversion}' after '{name}' has no meaning here")
+    return {(name or "", how or "") for _, name, how, _ in parts}
 
 
 def _braced(field: tuple[str, str]) -> str:

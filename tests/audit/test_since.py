@@ -81,6 +81,15 @@ def test_another_log_with_as_many_rows_and_labels_everywhere_is_alike(base: Evid
     assert compared(then, now).data == "different"
 
 
+def test_other_predictions_of_one_log_are_not_the_same_predictions(base: Evidence) -> None:
+    def with_role(role: str, column: str) -> Evidence:
+        roles = {**base.data.roles, role: column}
+        return base.model_copy(update={"data": base.data.model_copy(update={"roles": roles})})
+
+    assert compared(with_role("prediction", "other"), base).data == "alike"
+    assert compared(with_role("weight", "other"), base).data == "same_log"
+
+
 def test_figures_beyond_chance_are_told_and_others_are_not(base: Evidence) -> None:
     then = moved(with_log(base, "0" * 64), {"scanner": "GE"}, "recall", 0.09)
     then = moved(then, {"scanner": "Siemens"}, "recall", 0.01)

@@ -90,6 +90,14 @@ def test_a_whole_translation_is_taken() -> None:
             "Catalogue 'de.toml', 'document.skip': Single '{' encountered in format string",
         ),
         (
+            changed(('skip = "Skip to the report"', 'skip = "Zum Bericht {0!x}"')),
+            "Catalogue 'de.toml', 'document.skip': '!x' after '0' has no meaning here",
+        ),
+        (
+            changed(('percent = "{}%"', 'percent = "%"')),
+            "Catalogue 'de.toml', 'number.percent' lacks {}, where the number stands.",
+        ),
+        (
             changed(("The slice has {rows:,} rows", "Es sind {rows:9999}")),
             "Catalogue 'de.toml', 'said.untested.small' asks for {rows:9999}; the English text has: {rows:",
         ),
