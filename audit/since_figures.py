@@ -153,6 +153,7 @@ def _figures(estimates: Sequence[Estimate], confidence: float) -> Figures:
     def column(values: Iterable[float | None]) -> NDArray[np.float64]:
         return np.array([np.nan if value is None else value for value in values])
 
+    ranges = [_range(e.metric) for e in estimates]
     return Figures(
         value=column(e.value for e in estimates),
         low=column(e.low for e in estimates),
@@ -161,8 +162,15 @@ def _figures(estimates: Sequence[Estimate], confidence: float) -> Figures:
         effective=column(e.support if e.effective is None else e.effective for e in estimates),
         degrees=column((e.support if e.clusters is None else e.clusters) - 1 for e in estimates),
         proportion=np.array([e.metric in PROPORTIONS for e in estimates], dtype=np.bool_),
+        lowest=column(low for low, _ in ranges),
+        highest=column(high for _, high in ranges),
         confidence=confidence,
     )
+
+
+def _range(metric: str) -> tuple[float, float]:
+    known = METRICS.get(metric) or POOLED.get(metric)
+    return (-np.inf, np.inf) if known is None else (known.lowest, known.highest)
 
 
 def direction(metric: str, low: float, high: float) -> Change | None:

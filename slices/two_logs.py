@@ -27,6 +27,8 @@ class Figures:
         Denominator in rows; the same after clusters and weights; degrees of freedom of its variance.
     proportion : bool array, shape (figures,)
         Whether the figure is a share of its denominator.
+    lowest, highest : float64 arrays, shape (figures,)
+        The figure's range.
     confidence : float
     """
 
@@ -37,25 +39,28 @@ class Figures:
     effective: Array
     degrees: Array
     proportion: NDArray[np.bool_]
+    lowest: Array
+    highest: Array
     confidence: float
 
     def limits(self, alpha: float) -> tuple[Array, Array]:
         """Limits at another level: exact ones of proportions, else the given ones, scaled.
 
-        Normal tails are far too short for shares near 0 or 1 at the levels of a large family, so
-        proportions get Clopper-Pearson's limits at their effective denominator (`korn_graubard`).
+        Scaled limits are cut to the figure's range. Normal tails are far too short for shares near 0 or 1
+        at the levels of a large family, so proportions get Clopper-Pearson's limits at their effective
+        denominator (`korn_graubard`).
         """
         from scipy.special import ndtri
 
         exact = korn_graubard(np.clip(self.value, 0, 1), self.support, self.effective, self.degrees, alpha)
         scale = ndtri(alpha / 2) / ndtri((1 - self.confidence) / 2)
-        low = self.value - scale * (self.value - self.low)
-        high = self.value + scale * (self.high - self.value)
+        low = np.maximum(self.value - scale * (self.value - self.low), self.lowest)
+        high = np.minimum(self.value + scale * (self.high - self.value), self.highest)
         return np.where(self.proportion, exact[0], low), np.where(self.proportion, exact[1], high)
 
 
 def difference_limits(now: Figures, then: Figures, alpha: float) -> tuple[Array, Array]:
-    """Limits of now less then, for independent logs: each covers with 1 - ``alpha`` or more.
+    """Limits of now less then, for independent logs, within what two figures can differ by.
 
     Logs that share cases are positively correlated, which makes these limits wider than need be.
 

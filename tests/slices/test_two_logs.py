@@ -10,10 +10,14 @@ from scipy.stats import beta, norm
 from slices.two_logs import Figures, difference_limits
 
 
+def ends(value: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    return np.zeros(value.shape), np.ones(value.shape)
+
+
 def shares(hits: NDArray[np.int64], rows: NDArray[np.int64], *, confidence: float = 0.95) -> Figures:
     """Shares of independent rows; their own limits are not looked at."""
     value, n = hits / rows, rows.astype(np.float64)
-    return Figures(value, value, value, n, n, n - 1, np.full(value.shape, True), confidence)
+    return Figures(value, value, value, n, n, n - 1, np.full(value.shape, True), *ends(value), confidence)
 
 
 def clopper_pearson(hits: int, rows: int, alpha: float) -> tuple[float, float]:
@@ -47,7 +51,7 @@ def test_other_figures_keep_their_own_limits_scaled_by_the_normal_quantile() -> 
     def area(value: float, half: float, confidence: float) -> Figures:
         return Figures(
             value * one, (value - half) * one, (value + half) * one, 99 * one, 99 * one, 98 * one,
-            np.array([False]), confidence,
+            np.array([False]), *ends(one), confidence,
         )  # fmt: skip
 
     now, then = area(0.9, 0.03, 0.95), area(0.8, 0.04, 0.95)
@@ -61,6 +65,19 @@ def test_other_figures_keep_their_own_limits_scaled_by_the_normal_quantile() -> 
     assert difference_limits(now, other, 0.05)[0][0] == pytest.approx(0.05)
 
 
+def test_scaled_limits_stay_within_the_range() -> None:
+    """An area of 0.95, 0.5 to 1, at the level of a large family: two areas differ by 1 at most."""
+    one = np.array([1.0])
+    few = Figures(
+        0.95 * one, 0.5 * one, one, 9 * one, 9 * one, 8 * one, np.array([False]), *ends(one), 0.95
+    )  # fmt: skip
+    sure = Figures(
+        0.9 * one, 0.89 * one, 0.91 * one, 9 * one, 9 * one, 8 * one, np.array([False]), *ends(one), 0.95
+    )  # fmt: skip
+    low, high = difference_limits(few, sure, 0.00001)
+    assert -1 <= low[0] < 0 < high[0] <= 1
+
+
 def test_clusters_widen_the_limits() -> None:
     rows = shares(np.array([80]), np.array([100]))
     clustered = Figures(
@@ -71,6 +88,8 @@ def test_clusters_widen_the_limits() -> None:
         rows.effective / 4,
         np.array([20.0]),
         rows.proportion,
+        rows.lowest,
+        rows.highest,
         0.95,
     )
     plain, wide = (difference_limits(side, rows, 0.05) for side in (rows, clustered))
