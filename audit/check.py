@@ -12,7 +12,7 @@ from audit.config import Loaded
 from audit.language import read_catalogue
 from audit.lock import read_lock
 from audit.progress import Progress, silent
-from audit.run import check_formats, count
+from audit.run import check_classes, check_formats, count
 from audit.since import read_previous, refuse_unrelated
 from audit.targets import Target, family, targets
 from audit.translate import require_files
@@ -53,6 +53,7 @@ def check(loaded: Loaded, *, progress: Progress = silent) -> str:
     previous = read_previous(loaded)
     if previous is not None:
         refuse_unrelated(previous, counted)
+    check_classes(loaded, counted)
     return "\n".join([*_log_lines(counted), *_policy_lines(loaded, counted, found), *_concept_lines(loaded)])
 
 

@@ -51,7 +51,7 @@ def label_noise(
     InputError
         One accuracy for a log with several classes, or a class that the log does not have.
     """
-    accuracies = _by_class(config, counted)
+    accuracies = accuracy_by_class(config, counted)
     if not accuracies:
         return None
     corrections = _Corrections(counted, results.confidence)
@@ -78,7 +78,14 @@ def label_noise(
     )
 
 
-def _by_class(config: Config, counted: CountedLog) -> dict[str | None, LabelAccuracy]:
+def accuracy_by_class(config: Config, counted: CountedLog) -> dict[str | None, LabelAccuracy]:
+    """The stated accuracy of the labels of each class; empty where none is stated.
+
+    Raises
+    ------
+    InputError
+        One accuracy for a log with several classes, or a class that the log does not have.
+    """
     stated = config.statistics.label_accuracy
     if stated is None:
         return {}

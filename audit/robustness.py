@@ -158,8 +158,8 @@ def impacts(config: Config, counted: CountedLog, results: Results) -> list[Impac
     ]
 
 
-def at_prevalence(config: Config, counted: CountedLog, results: Results) -> list[AtPrevalence]:
-    """Precision and NPV at the stated prevalence of use; empty where none is stated.
+def prevalence_by_class(config: Config, counted: CountedLog) -> dict[str | None, float]:
+    """The stated prevalence of use of each class; empty where none is stated.
 
     Raises
     ------
@@ -168,23 +168,30 @@ def at_prevalence(config: Config, counted: CountedLog, results: Results) -> list
     """
     stated = config.statistics.target_prevalence
     if stated is None:
-        return []
+        return {}
     classes = counted.space.classes
     named = listed([f"'{name}'" for name in classes if name is not None])
-    by_class: dict[str | None, float] = {}
     if not isinstance(stated, dict):
         if classes != (None,):
             raise InputError(
                 f"target_prevalence is {stated:g}, and the log has the classes {named}: "
                 "give one share a class, in a table."
             )
-        by_class[None] = stated
-    else:
-        for name, share in stated.items():
-            if name not in classes:
-                has = f"has {named}" if named else "has two classes without a name"
-                raise InputError(f"target_prevalence names the class '{name}'; the log {has}.")
-            by_class[name] = share
+        return {None: stated}
+    by_class: dict[str | None, float] = {}
+    for name, share in stated.items():
+        if name not in classes:
+            has = f"has {named}" if named else "has two classes without a name"
+            raise InputError(f"target_prevalence names the class '{name}'; the log {has}.")
+        by_class[name] = share
+    return by_class
+
+
+def at_prevalence(config: Config, counted: CountedLog, results: Results) -> list[AtPrevalence]:
+    """Precision and NPV at the stated prevalence of use; empty where none is stated."""
+    by_class = prevalence_by_class(config, counted)
+    if not by_class:
+        return []
     return [
         AtPrevalence(
             slice=item.slice.as_dict(),

@@ -81,6 +81,21 @@ def check_formats(loaded: Loaded) -> None:
     check(loaded.config.report.formats)
 
 
+def check_classes(loaded: Loaded, counted: CountedLog) -> None:
+    """Refuse settings by class that do not fit the log's classes, before the work begins.
+
+    Raises
+    ------
+    InputError
+        One prevalence or label accuracy for several classes, or one of a class that the log does not have.
+    """
+    from audit.label_accuracy import accuracy_by_class
+    from audit.robustness import prevalence_by_class
+
+    prevalence_by_class(loaded.config, counted)
+    accuracy_by_class(loaded.config, counted)
+
+
 def gather(loaded: Loaded, *, progress: Progress = silent) -> Evidence:
     """Everything but the documents: from the configuration to the evidence."""
     from audit.assemble import Parts, to_evidence
@@ -102,6 +117,7 @@ def gather(loaded: Loaded, *, progress: Progress = silent) -> Evidence:
     counted, spec = count(loaded, keep_scores=loaded.config.log.score is not None, progress=progress)
     if previous is not None:
         refuse_unrelated(previous, counted)
+    check_classes(loaded, counted)
     aims = targets(policy, counted)
     analysis = analyse(
         counted,

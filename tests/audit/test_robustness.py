@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from audit import run_audit
+from audit.check import check
+from audit.config import load
 from audit.errors import InputError
 from audit.policy import Judged
 from audit.robustness import still_met
@@ -318,5 +320,7 @@ def test_a_prevalence_that_cannot_be(tmp_path: Path, prevalence: str, message: s
 
 def test_several_classes_need_a_prevalence_each(tmp_path: Path) -> None:
     configuration = stated("0.1").replace('positive = "1"\n', "")
-    with pytest.raises(InputError, match="the log has the classes '0' and '1': give one share a class"):
-        run_audit(write_work(tmp_path, configuration=configuration))
+    work = write_work(tmp_path, configuration=configuration)
+    for refusing in (run_audit, lambda path: check(load(path))):
+        with pytest.raises(InputError, match="the log has the classes '0' and '1': give one share a class"):
+            refusing(work)
