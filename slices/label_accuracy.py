@@ -222,7 +222,8 @@ def corrected_metric(
     effect = sample.design_effect(influence)
     se = sqrt(max(float(sample.counts @ influence**2), 0.0) * effect)
     if se <= 1e-12:
-        return _without_spread(metric, table, value, effect, confidence)
+        inside = min(metric.highest, max(metric.lowest, value))
+        return _without_spread(metric, table, inside, effect, confidence)
     from scipy.special import ndtri
 
     quantile = float(ndtri((1 + confidence) / 2))

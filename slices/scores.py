@@ -128,8 +128,8 @@ def auroc(counts: ScoreHistogram, *, confidence: float = 0.95, logit: bool = Tru
     Notes
     -----
     Satterthwaite's degrees of freedom, since few rows may carry the variance of a large area. With fewer
-    than 20 rows of a class, or at 0 or 1, the limits are Newcombe's (2006, method 5),
-    which solve a score equation and have positive width there too.
+    than 20 rows of a class, at 0 or 1, or without any spread (one score for all), the limits are
+    Newcombe's (2006, method 5), which solve a score equation and have positive width there too.
 
     References
     ----------
@@ -141,12 +141,16 @@ def auroc(counts: ScoreHistogram, *, confidence: float = 0.95, logit: bool = Tru
         return undefined_estimate(n1 + n0, say("method.delong", "DeLong"), reason)
     v10, v01 = _placements(counts)
     value = float(counts.positives @ v10) / n1
-    if min(n1, n0) < FEW_OF_A_CLASS or value in (0.0, 1.0):
-        method = say("method.newcombe_few", "Newcombe's method 5 (few rows of a class)")
-        return bounded_estimate(Law("newcombe", value, units=n1, others=n0), n1 + n0, method, confidence)
-    s10 = float(counts.positives @ (v10 - value) ** 2) / (n1 - 1)
-    s01 = float(counts.negatives @ (v01 - value) ** 2) / (n0 - 1)
+    # Variances of a class with one row are of no use: Newcombe's limits then.
+    s10 = float(counts.positives @ (v10 - value) ** 2) / max(n1 - 1, 1)
+    s01 = float(counts.negatives @ (v01 - value) ** 2) / max(n0 - 1, 1)
     se = sqrt(s10 / n1 + s01 / n0)
+    few = min(n1, n0) < FEW_OF_A_CLASS
+    if few or value in (0.0, 1.0) or se <= ROUNDING:
+        method = say("method.newcombe_few", "Newcombe's method 5 (few rows of a class)")
+        if not few:
+            method = say("method.newcombe_no_spread", "Newcombe's method 5 (no spread to measure)")
+        return bounded_estimate(Law("newcombe", value, units=n1, others=n0), n1 + n0, method, confidence)
     if logit:
         influence = np.concatenate([(v10 - value) / n1, (v01 - value) / n0])
         times = np.concatenate([counts.positives, counts.negatives]).astype(np.int64)

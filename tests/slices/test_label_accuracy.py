@@ -224,6 +224,16 @@ def test_few_rows_without_an_error_tell_little(name: str) -> None:
         assert found.high - found.low > 0.7
 
 
+def test_a_figure_without_spread_stays_in_its_range() -> None:
+    for counts, value in (((20, 0, 0, 0), 1), ((0, 10, 0, 10), 0)):
+        found = corrected_metric(METRICS["f1"], sample(*counts), LabelAccuracy(0.95, 0.97))
+        assert found.value == value
+        assert found.low is not None
+        assert found.high is not None
+        assert 0 <= found.low <= value <= found.high <= 1
+        assert found.low < found.high
+
+
 @pytest.mark.parametrize(
     ("name", "positives", "negatives"),
     [

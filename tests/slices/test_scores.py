@@ -281,3 +281,15 @@ def test_small_coverage_of_the_logit_interval() -> None:
         assert found.high is not None
         hits += found.low <= 0.9 <= found.high
     assert 0.917 <= hits / 400 <= 0.983
+
+
+def test_one_score_for_all_is_no_certainty() -> None:
+    """200 positives and 400 negatives with one score: an area of 0.5, and limits around it."""
+    labels = np.arange(600) < 200
+    found = auroc(histogram(np.full(600, 0.5), labels))
+    assert found.value == 0.5
+    assert found.low is not None
+    assert found.high is not None
+    assert 0.4 < found.low < 0.47
+    assert 0.53 < found.high < 0.6
+    assert "no spread" in found.method
