@@ -364,12 +364,12 @@ def consistency_notes(results: Sequence[ConceptResult], *, layers: int) -> tuple
 def entanglement_notes(
     names: Sequence[str], entanglement: Mapping[str, Sequence[Sequence[float]]]
 ) -> tuple[str, ...]:
-    """One sentence for each pair of concepts whose vectors point much the same way at a layer."""
+    """One sentence for each pair of concepts whose vectors nearly share a line at a layer."""
     return tuple(
         say(
             "concepts.entangled",
-            "{one} and {other} are entangled at {layer} (cosine {cosine:.2f}): what one "
-            "does, the other seems to do.",
+            "{one} and {other} are entangled at {layer} (cosine {cosine:.2f}): their effects "
+            "cannot be told apart.",
             one=names[i],
             other=names[j],
             layer=layer,

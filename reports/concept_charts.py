@@ -121,9 +121,8 @@ def concepts(p: Phrases) -> Concepts | None:
     method = p.evidence.results.concept_method
     entangled = []
     if method is not None:
-        names = [s.name for s in method.sets]
         for layer, matrix in sorted(method.entanglement.items()):
-            pairs = entangled_pairs(p, names, matrix)
+            pairs = entangled_pairs(p, layer, matrix)
             if pairs:
                 entangled.append((t("concepts.entanglement", layer=visible(layer)), pairs))
     unlearnt = [
@@ -244,19 +243,22 @@ def joined(p: Phrases) -> tuple[str, ...]:
     return tuple(sentences)
 
 
-def entangled_pairs(p: Phrases, names: Sequence[str], matrix: Sequence[Sequence[float]]) -> tuple[str, ...]:
-    """Pairs of concepts whose directions agree (cosine of 0.3 or more, either way)."""
+def entangled_pairs(p: Phrases, layer: str, matrix: Sequence[Sequence[float]]) -> tuple[str, ...]:
+    """Pairs of concepts learnt at the layer whose directions agree (cosine of 0.3 or more, either way).
+
+    The matrix has a row for each concept that had images enough for a vector, in the order of the sets.
+    """
+    method, tests = p.evidence.results.concept_method, p.evidence.results.concepts
+    had = {c.concept for c in tests if c.layer == layer and c.cav.auc is not None}
+    names = [one.name for one in method.sets if one.name in had] if method is not None else []
+    if len(names) != len(matrix):
+        return ()
+    learnt = {c.concept for c in tests if c.layer == layer and c.verdict != "not_learnt"}
     found = []
-    for i, j in itertools.combinations(range(len(matrix)), 2):
-        if i < len(names) and j < len(names) and abs(matrix[i][j]) >= 0.3:
-            found.append(
-                p.t(
-                    "concepts.entangled",
-                    a=visible(names[i]),
-                    b=visible(names[j]),
-                    value=p.number(matrix[i][j], "number"),
-                )
-            )
+    for (i, a), (j, b) in itertools.combinations(enumerate(names), 2):
+        if abs(matrix[i][j]) >= 0.3 and {a, b} <= learnt:
+            value = p.number(matrix[i][j], "number")
+            found.append(p.t("concepts.entangled", a=visible(a), b=visible(b), value=value))
     return tuple(found)
 
 

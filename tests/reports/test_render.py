@@ -10,7 +10,7 @@ import pytest
 from reports import charts, concept_charts, further, grids, overall, page_one, sections
 from reports.document import print_html
 from reports.errors import RenderError
-from reports.evidence import AtPrevalence, Change, Evidence, Limits, WorstGap
+from reports.evidence import AtPrevalence, Cav, Change, Evidence, Limits, WorstGap
 from reports.phrases import Phrases
 from reports.render import FORMATS, check_formats, render
 from reports.sections import figure_of
@@ -114,6 +114,36 @@ def test_concepts_tell_what_was_not_learnt() -> None:
     assert len(made.unlearnt) == 2
     assert all("grid lines" in sentence for sentence in made.unlearnt)
     assert {chart.point.outcome for chart in made.charts} == {"fails", "cannot_tell", None}
+
+
+def test_concepts_that_agree_are_named_rightly_where_others_have_no_vector() -> None:
+    evidence = sample.evidence()
+    method = evidence.results.concept_method
+    assert method is not None
+    layer = evidence.results.concepts[0].layer
+    tested = list(dict.fromkeys(r.concept for r in evidence.results.concepts if r.layer == layer))
+    assert tested == ["ruler", "thick ribs", "lung texture", "grid lines"]
+    no_vector = Cav(accuracy=None, auc=None, stability=None)
+    records = [
+        r.model_copy(update={"cav": no_vector, "verdict": "not_learnt"}) if r.concept == "ruler" else r
+        for r in evidence.results.concepts
+    ]
+    # "ruler" had too few images: rows are thick ribs, lung texture, grid lines; the last was not learnt.
+    matrix = [[1.0, -0.6, 0.7], [-0.6, 1.0, 0.2], [0.7, 0.2, 1.0]]
+    results = evidence.results.model_copy(
+        update={
+            "concepts": records,
+            "concept_method": method.model_copy(update={"entanglement": {layer: matrix}}),
+        }
+    )
+    made = concept_charts.concepts(phrases(evidence.model_copy(update={"results": results})))
+    assert made is not None
+    assert made.entangled == (
+        (
+            f"Concepts that point the same or the opposite way at {layer}",
+            ("“thick ribs” and “lung texture”: cosine −0.600",),
+        ),
+    )
 
 
 def test_a_failing_group_is_joined_with_the_concepts_that_act_more_there() -> None:
