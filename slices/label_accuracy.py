@@ -14,6 +14,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
+from slices.assembly import WEIGHTLESS
 from slices.comparison import mean_weight
 from slices.counts import CountedLog, SliceCounts
 from slices.degrees import matched_degrees
@@ -215,7 +216,7 @@ def corrected_metric(
     table = corrected_counts(sample.counts, accuracy)
     value = float(metric.of(table))
     if float(metric.support(sample.counts)) <= 0:
-        return Corrected(None, None, None, undefined=metric.undefined)
+        return Corrected(None, None, None, undefined=_nothing(metric, sample))
     if not np.isfinite(value) or float(metric.support(table)) <= 0:
         return Corrected(None, None, None, undefined=_contradiction(accuracy))
     influence = np.nan_to_num(accuracy.correction.T @ gradient(metric, table))
@@ -323,7 +324,7 @@ def _predictive(metric: Metric, sample: Sample, accuracy: LabelAccuracy, confide
     """Precision and NPV: exact limits of the observed share, through the same line, cut to [0, 1]."""
     n = float(metric.trials(sample.counts))
     if n <= 0:
-        return Corrected(None, None, None, undefined=metric.undefined)
+        return Corrected(None, None, None, undefined=_nothing(metric, sample))
     youden = accuracy.sensitivity + accuracy.specificity - 1
     # A truly positive row is labelled so with the sensitivity, a negative one with 1 - specificity;
     # for NPV the classes change places.
@@ -336,6 +337,12 @@ def _predictive(metric: Metric, sample: Sample, accuracy: LabelAccuracy, confide
         return Corrected(None, None, None, undefined=_contradiction(accuracy))
     value, low, high = (min(1.0, max(0.0, v)) for v in (value, low, high))
     return Corrected(value, low, high)
+
+
+def _nothing(metric: Metric, sample: Sample) -> str:
+    """Why there is nothing to divide by: no row, or rows without weight."""
+    weightless = sample.rows is not None and float(metric.support(sample.rows)) > 0
+    return WEIGHTLESS if weightless else metric.undefined
 
 
 def _contradiction(accuracy: LabelAccuracy) -> str:

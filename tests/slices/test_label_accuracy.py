@@ -224,6 +224,15 @@ def test_few_rows_without_an_error_tell_little(name: str) -> None:
         assert found.high - found.low > 0.7
 
 
+def test_rows_without_weight_are_not_no_rows() -> None:
+    rows = np.array([5.0, 4, 3, 2])
+    for name in ("recall", "precision", "mcc"):
+        found = corrected_metric(
+            METRICS[name], Sample(np.zeros(4), np.zeros(4), rows), LabelAccuracy(0.95, 0.97)
+        )
+        assert found.undefined == "weights sum to 0"
+
+
 def test_a_figure_without_spread_stays_in_its_range() -> None:
     for counts, value in (((20, 0, 0, 0), 1), ((0, 10, 0, 10), 0)):
         found = corrected_metric(METRICS["f1"], sample(*counts), LabelAccuracy(0.95, 0.97))
