@@ -35,12 +35,23 @@ from reports.evidence import (
 from slices.counts import CountedLog
 
 Setting = Literal[
-    "model", "version", "weights", "threshold", "tie", "confidence", "resamples", "seed", "xaudit"
+    "model",
+    "version",
+    "weights",
+    "threshold",
+    "tie",
+    "weight",
+    "cluster",
+    "confidence",
+    "resamples",
+    "seed",
+    "xaudit",
 ]
 Key = TypeVar("Key", bound=Hashable)
 Thing = TypeVar("Thing")
 
-PREDICTED = ("label", "prediction", "score", "class", "detection")  # first words of roles
+# First words of the roles whose columns make the figures.
+READ = ("label", "prediction", "score", "class", "detection", "weight", "cluster")
 GRAVITY = ("fails", "cannot_tell", "not_enough_data", "not_tested", "meets")
 
 
@@ -138,7 +149,7 @@ def data_of(then: Evidence, now: Evidence) -> Literal["same_log", "alike", "diff
 
     def read(evidence: Evidence) -> tuple[set[str], dict[str, str]]:
         files = {item.sha256 for item in evidence.run.inputs if item.role == "log"}
-        columns = {role: name for role, name in evidence.data.roles.items() if role.split()[0] in PREDICTED}
+        columns = {role: name for role, name in evidence.data.roles.items() if role.split()[0] in READ}
         return files, columns
 
     if read(then) == read(now):
@@ -189,6 +200,8 @@ def settings(then: Evidence, now: Evidence) -> list[SettingSince]:
         ("weights", weights(then), weights(now)),
         ("threshold", then.data.threshold, now.data.threshold),
         ("tie", then.data.tie, now.data.tie),
+        ("weight", then.data.roles.get("weight"), now.data.roles.get("weight")),
+        ("cluster", then.data.roles.get("cluster"), now.data.roles.get("cluster")),
         ("confidence", then.run.confidence, now.run.confidence),
         ("resamples", then.run.resamples, now.run.resamples),
         ("seed", then.run.seed, now.run.seed),

@@ -10,11 +10,9 @@ from collections.abc import Sequence
 from concepts.errors import ConceptError
 from concepts.measure import ClassImages, Matrix, Measured
 from concepts.recording import Recording, read_recording
-from concepts.records import ConceptSpec, ConceptStageSpec, LogImages
+from concepts.records import RANDOM, ConceptSpec, ConceptStageSpec, LogImages
 from concepts.sources import TrainingImage
 from slices.said import say
-
-RANDOM = "random"
 
 
 class RecordedLibrary:

@@ -9,6 +9,9 @@ from typing import Literal
 
 ConceptVerdict = Literal["drives", "opposes", "no_effect_shown", "not_learnt"]
 
+#: Name of the pool that negatives and pseudo-concepts come from; no concept may bear it.
+RANDOM = "random"
+
 
 @dataclass(frozen=True, slots=True)
 class InputFormat:

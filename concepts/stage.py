@@ -23,7 +23,7 @@ from concepts.errors import ConceptError
 from concepts.gates import ENTANGLED, cosine_matrix
 from concepts.gram import grams
 from concepts.measure import ClassImages, FolderLibrary, Measured, MeasuringLibrary, images_of_classes
-from concepts.records import Cav, ConceptResult, ConceptSet, ConceptStage, ConceptStageSpec, LogImages
+from concepts.records import RANDOM, Cav, ConceptResult, ConceptSet, ConceptStage, ConceptStageSpec, LogImages
 from concepts.sets import SPLITS
 from concepts.sources import (
     ImageLibrary,
@@ -140,10 +140,15 @@ def check_spec(spec: ConceptStageSpec) -> None:
     Raises
     ------
     ConceptError
-        No concept, no class, too few pseudo-concepts to ever reject, too small a minimum number of images.
+        No concept, one with the pool's name, no class, too few pseudo-concepts to ever reject, too small a
+        minimum number of images.
     """
     if not spec.concepts:
         raise ConceptError("[concepts] names no concept; add a [[concepts.concept]].")
+    if any(one.name == RANDOM for one in spec.concepts):
+        raise ConceptError(
+            f"A [[concepts.concept]] is named '{RANDOM}', which is the pool's name; give it another."
+        )
     if not spec.classes:
         raise ConceptError("[concepts] classes is empty; name at least one class.")
     if spec.minimum_images < 4:
@@ -258,7 +263,7 @@ def _sets(
     if any(has_images(one.spec) and not one.spec.relative_to for one in planned):
         pool = library.random()
         words = say("concepts.pool.set", "pool of negatives and pseudo-concepts")
-        sets.append(ConceptSet("random", words, len(pool), hash_of_set(pool)))
+        sets.append(ConceptSet(RANDOM, words, len(pool), hash_of_set(pool)))
     return tuple(sets)
 
 

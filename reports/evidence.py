@@ -590,7 +590,17 @@ class SettingSince(Part):
     """A setting that differs; ``weights``: SHA-256 of the model's file."""
 
     setting: Literal[
-        "model", "version", "weights", "threshold", "tie", "confidence", "resamples", "seed", "xaudit"
+        "model",
+        "version",
+        "weights",
+        "threshold",
+        "tie",
+        "weight",
+        "cluster",
+        "confidence",
+        "resamples",
+        "seed",
+        "xaudit",
     ]
     then: Finite | str | None
     now: Finite | str | None

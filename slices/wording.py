@@ -126,15 +126,16 @@ def method_sentences(
     if BCA in codes or PERCENTILE in codes:
         agrees = say(
             "statistics.p_bootstrap",
-            "A p-value is that of a difference of zero and agrees with the difference's interval (where "
-            "fewer than {fewest} draws lie beyond zero, through the tail of the normal distribution, at the "
-            "bootstrap's standard error).",
+            "Before it is adjusted, a p-value is that of a difference of zero and agrees with the "
+            "difference's interval (where fewer than {fewest} draws lie beyond zero, through the tail of the normal "
+            "distribution, at the bootstrap's standard error).",
             fewest=FEWEST_IN_TAIL,
         )
     else:
         agrees = say(
             "statistics.p",
-            "A p-value is that of a difference of zero and agrees with the difference's interval.",
+            "Before it is adjusted, a p-value is that of a difference of zero and agrees with the "
+            "difference's interval.",
         )
     adjusted = say(
         "statistics.adjusted",

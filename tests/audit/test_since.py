@@ -87,7 +87,11 @@ def test_other_predictions_of_one_log_are_not_the_same_predictions(base: Evidenc
         return base.model_copy(update={"data": base.data.model_copy(update={"roles": roles})})
 
     assert compared(with_role("prediction", "other"), base).data == "alike"
-    assert compared(with_role("weight", "other"), base).data == "same_log"
+    assert compared(with_role("cluster", "other"), base).data == "alike"
+    assert compared(with_role("attribute", "other"), base).data == "same_log"
+    weighted = compared(with_role("weight", "sampling_weight"), base)
+    assert weighted.data == "alike"
+    assert [(s.setting, s.then, s.now) for s in weighted.settings] == [("weight", "sampling_weight", None)]
 
 
 def test_figures_beyond_chance_are_told_and_others_are_not(base: Evidence) -> None:

@@ -288,6 +288,7 @@ def test_too_few_images_are_a_reason(world: World, tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"concepts": ()}, "names no concept"),
+        ({"concepts": (ConceptSpec("random", folder=Path("x")),)}, "named 'random', which is the pool"),
         ({"classes": ()}, "classes is empty"),
         (
             {"classes": ("maybe",)},
