@@ -127,8 +127,8 @@ def method_sentences(
         agrees = say(
             "statistics.p_bootstrap",
             "Before it is adjusted, a p-value is that of a difference of zero and agrees with the "
-            "difference's interval (where fewer than {fewest} draws lie beyond zero, through the tail of the normal "
-            "distribution, at the bootstrap's standard error).",
+            "difference's interval (where fewer than {fewest} draws lie beyond zero, through the tail of "
+            "the normal distribution, at the bootstrap's standard error).",
             fewest=FEWEST_IN_TAIL,
         )
     else:
