@@ -11,7 +11,7 @@ demo: setup
 	$(BIN)/xaudit demo --out $(DEMO)
 
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadfile --durations 10 -m "not slow and not browser"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --durations 10 -m "not slow and not browser"
 
 lint: setup
 	$(BIN)/ruff check .
