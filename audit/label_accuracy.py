@@ -5,17 +5,16 @@ The correction is `slices.label_accuracy`; here are the slices and checks that i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import ceil
 
 import numpy as np
 
+from audit.by_class import accuracy_by_class
 from audit.config import Config
-from audit.errors import InputError
-from audit.metric_names import COUNT_METRICS
+from audit.metric_names import COUNT_METRICS, USUAL
 from audit.policy import Judged, Results, side_of
 from audit.targets import quantity
-from audit.wording import listed
 from reports.evidence import CorrectedCheck, CorrectedFigure, LabelNoise, StatedAccuracy
 from slices.comparison import of_side, reference_slice
 from slices.counts import CountedLog
@@ -35,8 +34,6 @@ from slices.metrics import METRICS
 from slices.said import say
 from slices.slicing import Slice
 
-# Without a policy: what a reader asks first.
-USUAL = ("precision", "recall", "fpr")
 # The labels do not enter it.
 UNTOUCHED = "selection_rate"
 
@@ -51,7 +48,10 @@ def label_noise(
     InputError
         One accuracy for a log with several classes, or a class that the log does not have.
     """
-    accuracies = accuracy_by_class(config, counted)
+    accuracies = {
+        klass: LabelAccuracy(each.sensitivity, each.specificity)
+        for klass, each in accuracy_by_class(config, counted).items()
+    }
     if not accuracies:
         return None
     corrections = _Corrections(counted, results.confidence)
@@ -76,33 +76,6 @@ def label_noise(
         checks=[corrections.check(finding, results, accuracies[finding.klass]) for finding in reached],
         unread=sum(finding.outcome != "not_tested" for finding in findings) - len(reached),
     )
-
-
-def accuracy_by_class(config: Config, counted: CountedLog) -> dict[str | None, LabelAccuracy]:
-    """The stated accuracy of the labels of each class; empty where none is stated.
-
-    Raises
-    ------
-    InputError
-        One accuracy for a log with several classes, or a class that the log does not have.
-    """
-    stated = config.statistics.label_accuracy
-    if stated is None:
-        return {}
-    classes = counted.space.classes
-    named = listed([f"'{name}'" for name in classes if name is not None])
-    if not isinstance(stated, Mapping):
-        if classes != (None,):
-            raise InputError(
-                f"label_accuracy is one for all, and the log has the classes {named}: give sensitivity and "
-                "specificity for each class, in a table of its own."
-            )
-        return {None: LabelAccuracy(stated.sensitivity, stated.specificity)}
-    for name in stated:
-        if name not in classes:
-            has = f"has {named}" if named else "has two classes without a name"
-            raise InputError(f"label_accuracy names the class '{name}'; the log {has}.")
-    return {name: LabelAccuracy(each.sensitivity, each.specificity) for name, each in stated.items()}
 
 
 def _reached(finding: Judged) -> bool:

@@ -37,6 +37,9 @@ PROPORTIONS = (
     "prevalence",
 )
 
+# Without a policy: what a reader asks first.
+USUAL = ("precision", "recall", "fpr")
+
 SYNONYMS = {
     "tpr": "recall",
     "sensitivity": "recall",

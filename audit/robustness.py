@@ -11,11 +11,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from audit.by_class import prevalence_by_class
 from audit.config import Config
-from audit.errors import InputError
-from audit.metric_names import COUNT_METRICS, PROPORTIONS
+from audit.metric_names import COUNT_METRICS, PROPORTIONS, USUAL
 from audit.policy import Judged, Results
-from audit.wording import listed
 from reports.evidence import (
     AtPrevalence,
     Bounds,
@@ -33,9 +32,6 @@ from slices.label_noise import Holds, breaking_point
 from slices.metrics import METRICS
 from slices.missingness import WorstCase
 from slices.selection import bounds
-
-# Without a policy: what a reader asks first.
-USUAL = ("precision", "recall", "fpr")
 
 
 def metrics_shown(config: Config) -> tuple[str, ...]:
@@ -156,35 +152,6 @@ def impacts(config: Config, counted: CountedLog, results: Results) -> list[Impac
         )
         for item in found
     ]
-
-
-def prevalence_by_class(config: Config, counted: CountedLog) -> dict[str | None, float]:
-    """The stated prevalence of use of each class; empty where none is stated.
-
-    Raises
-    ------
-    InputError
-        One share for a log with several classes, or a class that the log does not have.
-    """
-    stated = config.statistics.target_prevalence
-    if stated is None:
-        return {}
-    classes = counted.space.classes
-    named = listed([f"'{name}'" for name in classes if name is not None])
-    if not isinstance(stated, dict):
-        if classes != (None,):
-            raise InputError(
-                f"target_prevalence is {stated:g}, and the log has the classes {named}: "
-                "give one share a class, in a table."
-            )
-        return {None: stated}
-    by_class: dict[str | None, float] = {}
-    for name, share in stated.items():
-        if name not in classes:
-            has = f"has {named}" if named else "has two classes without a name"
-            raise InputError(f"target_prevalence names the class '{name}'; the log {has}.")
-        by_class[name] = share
-    return by_class
 
 
 def at_prevalence(config: Config, counted: CountedLog, results: Results) -> list[AtPrevalence]:

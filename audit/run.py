@@ -89,8 +89,7 @@ def check_classes(loaded: Loaded, counted: CountedLog) -> None:
     InputError
         One prevalence or label accuracy for several classes, or one of a class that the log does not have.
     """
-    from audit.label_accuracy import accuracy_by_class
-    from audit.robustness import prevalence_by_class
+    from audit.by_class import accuracy_by_class, prevalence_by_class
 
     prevalence_by_class(loaded.config, counted)
     accuracy_by_class(loaded.config, counted)

@@ -26,6 +26,7 @@ from reports.evidence import (
     Finding,
     Reading,
     RuleSince,
+    SettingName,
     SettingSince,
     Since,
     SliceRecord,
@@ -34,19 +35,6 @@ from reports.evidence import (
 )
 from slices.counts import CountedLog
 
-Setting = Literal[
-    "model",
-    "version",
-    "weights",
-    "threshold",
-    "tie",
-    "weight",
-    "cluster",
-    "confidence",
-    "resamples",
-    "seed",
-    "xaudit",
-]
 Key = TypeVar("Key", bound=Hashable)
 Thing = TypeVar("Thing")
 
@@ -194,7 +182,7 @@ def settings(then: Evidence, now: Evidence) -> list[SettingSince]:
     def weights(evidence: Evidence) -> str | None:
         return next((item.sha256 for item in evidence.run.inputs if item.role == "weights"), None)
 
-    asked: list[tuple[Setting, float | str | None, float | str | None]] = [
+    asked: list[tuple[SettingName, float | str | None, float | str | None]] = [
         ("model", then.subject.name, now.subject.name),
         ("version", then.subject.version, now.subject.version),
         ("weights", weights(then), weights(now)),

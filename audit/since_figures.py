@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.metric_names import PROPORTIONS
+from audit.metric_names import PROPORTIONS, USUAL
 from reports.evidence import Estimate, Evidence, FigureSince, Limits, SliceRecord, SliceValues
 from slices.metrics import METRICS, POOLED
 from slices.multiplicity import bonferroni_level
@@ -21,8 +21,6 @@ from slices.two_logs import Figures, difference_limits
 
 Change = Literal["worse", "better", "higher", "lower"]
 
-# Without a policy: what a reader asks first.
-USUAL = ("precision", "recall", "fpr")
 # Below it two figures are equal: the same counts, added in another order.
 EQUAL = 1e-12
 

@@ -32,6 +32,19 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Number = Finite | None
 Outcome = Literal["meets", "fails", "cannot_tell", "not_enough_data", "not_tested"]
 ConceptVerdict = Literal["drives", "opposes", "no_effect_shown", "not_learnt"]
+SettingName = Literal[
+    "model",
+    "version",
+    "weights",
+    "threshold",
+    "tie",
+    "weight",
+    "cluster",
+    "confidence",
+    "resamples",
+    "seed",
+    "xaudit",
+]
 VerdictOutcome = Literal["meets", "does_not_meet", "cannot_be_decided", "no_rule"]
 
 
@@ -589,19 +602,7 @@ class RuleSince(Part):
 class SettingSince(Part):
     """A setting that differs; ``weights``: SHA-256 of the model's file."""
 
-    setting: Literal[
-        "model",
-        "version",
-        "weights",
-        "threshold",
-        "tie",
-        "weight",
-        "cluster",
-        "confidence",
-        "resamples",
-        "seed",
-        "xaudit",
-    ]
+    setting: SettingName
     then: Finite | str | None
     now: Finite | str | None
 
