@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from threading import RLock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".pgm", ".ppm"})
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM")
 """What a file may hold, whatever it is called: Pillow would hand others to programs (EPS to Ghostscript)."""
+_SETTINGS = RLock()
+"""Pillow's settings are the process's: one thread at a time changes and restores them."""
 SIXTEEN_BIT = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})
 
 Pixels = np.ndarray[tuple[int, int, int], np.dtype[np.float32]]
@@ -136,22 +140,19 @@ def read_pixels(path: Path, form: InputFormat) -> Pixels:
 
     height, width = form.size
     try:
-        with warnings.catch_warnings():
-            # A decompression bomb is a warning below twice the limit; here it is always refused.
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=FORMATS) as image:
-                image.load()
-                if image.mode in SIXTEEN_BIT or image.mode == "I":
-                    grey = _sixteen_bit(image, path).resize((width, height), Image.Resampling.BILINEAR)
-                    plane = np.asarray(grey, dtype=np.float32)
-                    return np.repeat(plane[None], form.channels, axis=0)
-                if image.mode == "F":
-                    raise ConceptError(
-                        f"Image {path} has floating-point pixels, whose range is not stated; "
-                        "save it as an 8-bit or 16-bit image."
-                    )
-                eight = image.convert("L" if form.channels == 1 else "RGB")
-                resized = np.asarray(eight.resize((width, height), Image.Resampling.BILINEAR))
+        with _strict_decoding(), Image.open(path, formats=FORMATS) as image:
+            image.load()
+            if image.mode in SIXTEEN_BIT or image.mode == "I":
+                grey = _sixteen_bit(image, path).resize((width, height), Image.Resampling.BILINEAR)
+                plane = np.asarray(grey, dtype=np.float32)
+                return np.repeat(plane[None], form.channels, axis=0)
+            if image.mode == "F":
+                raise ConceptError(
+                    f"Image {path} has floating-point pixels, whose range is not stated; "
+                    "save it as an 8-bit or 16-bit image."
+                )
+            eight = image.convert("L" if form.channels == 1 else "RGB")
+            resized = np.asarray(eight.resize((width, height), Image.Resampling.BILINEAR))
     except ConceptError:
         raise
     except (
@@ -166,6 +167,26 @@ def read_pixels(path: Path, form: InputFormat) -> Pixels:
         raise ConceptError(f"Image {path} cannot be read: {reason}") from error
     planes = resized[None] if resized.ndim == 2 else np.moveaxis(resized, -1, 0)
     return np.ascontiguousarray(planes, dtype=np.float32) / np.float32(255)
+
+
+@contextmanager
+def _strict_decoding() -> Iterator[None]:
+    """Truncated files and decompression bombs are errors, whatever other code of the process has set.
+
+    WeasyPrint sets Pillow's ``LOAD_TRUNCATED_IMAGES`` for good when it is imported: a second run in one
+    process (a notebook) would read half an image and fill the rest with grey.
+    """
+    from PIL import Image, ImageFile
+
+    with _SETTINGS, warnings.catch_warnings():
+        # A decompression bomb is a warning below twice the limit; here it is always refused.
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        lenient = ImageFile.LOAD_TRUNCATED_IMAGES
+        ImageFile.LOAD_TRUNCATED_IMAGES = False
+        try:
+            yield
+        finally:
+            ImageFile.LOAD_TRUNCATED_IMAGES = lenient
 
 
 def _sixteen_bit(image: Image, path: Path) -> Image:
