@@ -24,7 +24,7 @@ from concepts.records import ConceptResult, ConceptStage
 from reports import evidence as documents
 from reports.strings import ENGLISH, Catalogue
 from slices.analysis import Analysis
-from slices.counting import MISSING_BASELINE
+from slices.counting.counted import MISSING_BASELINE
 from slices.counts import CountedLog
 from slices.records import Disparity, Estimate, Limits, Simultaneous, SliceRecord
 from slices.roles import LogSpec

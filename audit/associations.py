@@ -11,10 +11,10 @@ from itertools import combinations
 import numpy as np
 
 from reports.evidence import Association
-from slices.association import cramers_v
 from slices.counts import CountedLog
 from slices.said import say
 from slices.slicing import Slice
+from slices.supplements.association import cramers_v
 
 # From here on a report says that two attributes can hardly be told apart.
 STRONG = 0.7

@@ -18,7 +18,7 @@ from audit.targets import Target, family, targets
 from audit.translate import require_files
 from audit.wording import percent
 from slices.counts import FN, FP, TN, TP, CountedLog, SliceCounts
-from slices.power import Arm, detectable_gap
+from slices.estimates.power import Arm, detectable_gap
 from slices.slicing import Slice
 
 # The outcomes that a metric's denominator is made of.

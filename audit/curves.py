@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from reports.evidence import CurvePoint, ScoreCurve
-from slices.calibration import reliability
 from slices.counts import CountedLog, ScoreRows
-from slices.curves import roc_curve
-from slices.scores import histogram
+from slices.scores.calibration import reliability
+from slices.scores.curves import roc_curve
+from slices.scores.ranking import histogram
 from slices.slicing import Slice
 
 POINTS = 60

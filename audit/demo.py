@@ -24,7 +24,7 @@ def run_demo(out: Path, *, progress: Progress = silent) -> Evidence:
     The example (images, log, weights, ``audit.toml``) lies in ``out/example``, so that
     ``xaudit run out/example/audit.toml`` repeats the run and can be played with.
     """
-    from concepts.demo import build_demo
+    from concepts.demo.training import build_demo
 
     check_target(out)
     with staged(out) as folder:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audit.errors import InputError
-from slices.preview import ColumnDescription, describe
+from slices.reading.preview import ColumnDescription, describe
 
 # In order of preference; a log that has both `y_true` and `label` is multi-label more often than not.
 LABELS = (

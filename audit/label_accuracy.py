@@ -1,6 +1,6 @@
 """Label accuracy in the evidence: how figures and checks move if labels are wrong as often as stated.
 
-The correction is `slices.label_accuracy`; here are the slices and checks that it is asked for.
+The correction is `slices.supplements.label_accuracy`; here are the slices and checks that it is asked for.
 """
 
 from __future__ import annotations
@@ -16,10 +16,13 @@ from audit.metric_names import COUNT_METRICS, USUAL
 from audit.policy import Judged, Results, side_of
 from audit.targets import quantity
 from reports.evidence import CorrectedCheck, CorrectedFigure, LabelNoise, StatedAccuracy
-from slices.comparison import of_side, reference_slice
 from slices.counts import CountedLog
+from slices.estimates.comparison import of_side, reference_slice
 from slices.intervals import mover_difference, mover_ratio
-from slices.label_accuracy import (
+from slices.metrics import METRICS
+from slices.said import say
+from slices.slicing import Slice
+from slices.supplements.label_accuracy import (
     ALWAYS_RIGHT,
     Corrected,
     LabelAccuracy,
@@ -29,10 +32,7 @@ from slices.label_accuracy import (
     expected_wrong,
     samples,
 )
-from slices.label_noise import worst_case_labels
-from slices.metrics import METRICS
-from slices.said import say
-from slices.slicing import Slice
+from slices.supplements.label_noise import worst_case_labels
 
 # The labels do not enter it.
 UNTOUCHED = "selection_rate"

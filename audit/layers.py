@@ -19,8 +19,8 @@ def layers(loaded: Loaded) -> str:
     ModelError
         The model cannot be loaded.
     """
-    from concepts.layers import advise, list_layers
-    from concepts.models import load_model
+    from concepts.model.layers import advise, list_layers
+    from concepts.model.loading import load_model
 
     asked = to_concept_spec(loaded, images=None, slices=())
     if asked is None:

@@ -100,8 +100,8 @@ def write_lock(loaded: Loaded, out: Path, *, by: str, day: str) -> PolicyLock:
 
 def log_hashes(loaded: Loaded) -> tuple[str, ...]:
     """SHA-256 of the log's files, ascending; none where no log is there."""
-    from slices.hashing import sha256_of
-    from slices.sources import open_source
+    from slices.reading.hashing import sha256_of
+    from slices.reading.sources import open_source
 
     path, root = loaded.config.log.path, loaded.root
     full = root / path

@@ -1,7 +1,8 @@
 """Needed: how many more cases a check would take to be judged and decided.
 
-Composition of `slices.power` (a decision) and `slices.presentation` (the small-slice rule). Belongs
-here: which figures, limits and denominators the plans are made of. Does not: the outcomes themselves.
+Composition of `slices.estimates.power` (a decision) and `slices.supplements.presentation` (the small-slice
+rule). Belongs here: which figures, limits and denominators the plans are made of. Does not: the outcomes
+themselves.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Literal
 
 from audit.metric_names import PROPORTIONS
 from audit.targets import Target
-from slices.power import MOST_UNITS, Arm, Needed, needed_units, standard_error
+from slices.estimates.power import MOST_UNITS, Arm, Needed, needed_units, standard_error
 from slices.records import Disparity, Estimate, Simultaneous, SliceRecord
 from slices.said import say
 
@@ -79,7 +80,7 @@ def for_decision(
 def plan(
     kind: PlanKind, limit: float, inside: Arm, outside: Arm | None, pointwise: float, simultaneous: float
 ) -> Needed:
-    """`slices.power.needed_units`, remembered: many small slices have the same few counts."""
+    """`slices.estimates.power.needed_units`, remembered: many small slices have the same few counts."""
     return needed_units(kind, limit, inside, outside, pointwise=pointwise, simultaneous=simultaneous)
 
 

@@ -21,12 +21,12 @@ from audit.targets import RuleKind, Target, kind_of, quantity
 from audit.wording import concept_reason, interval_reason, metric_key, needed_reason
 from concepts.records import ConceptResult, ConceptStage
 from slices.counts import CountedLog, SliceCounts
-from slices.power import Arm, Needed
-from slices.presentation import NCHS, proportion_review, proportion_shortfall, support_shortfall
+from slices.estimates.power import Arm, Needed
+from slices.estimates.selection import EXACT, METHODS
 from slices.records import Disparity, Estimate, Simultaneous, SliceRecord
 from slices.said import Said, say, sentence_pair
-from slices.selection import EXACT, METHODS
 from slices.slicing import OVERALL, Slice
+from slices.supplements.presentation import NCHS, proportion_review, proportion_shortfall, support_shortfall
 
 Outcome = Literal["meets", "fails", "cannot_tell", "not_enough_data", "not_tested"]
 VerdictOutcome = Literal["meets", "does_not_meet", "cannot_be_decided", "no_rule"]

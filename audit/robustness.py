@@ -26,12 +26,13 @@ from reports.evidence import (
     MissingBounds,
     WorstGap,
 )
-from slices import supplements, target_prevalence
 from slices.counts import CountedLog
-from slices.label_noise import Holds, breaking_point
+from slices.estimates.selection import bounds
 from slices.metrics import METRICS
-from slices.missingness import WorstCase
-from slices.selection import bounds
+from slices.supplements import composed as supplements
+from slices.supplements import target_prevalence
+from slices.supplements.label_noise import Holds, breaking_point
+from slices.supplements.missingness import WorstCase
 
 
 def metrics_shown(config: Config) -> tuple[str, ...]:
@@ -216,7 +217,7 @@ def breaking_points(
 def still_met(finding: Judged, counts: NDArray[np.int64], confidence: float) -> Holds:
     """Whether a met floor or ceiling would be met by other tables, read from the same limits.
 
-    The limits are the ones that the estimates get (``slices.selection``). From 600 rows on the
+    The limits are the ones that the estimates get (``slices.estimates.selection``). From 600 rows on the
     verdict's are a bootstrap's, a little beside the closed form: there the closed form is moved by
     that little, so that at the counts themselves the verdict is the one that was given.
     """

@@ -1,7 +1,7 @@
 """Figures of two releases held against each other: which ones moved by more than chance.
 
 Belongs here: which figures are compared, and at which level. Does not: the limits' formula
-(`slices.two_logs`), nor what else changed (`audit.since`).
+(`slices.supplements.two_logs`), nor what else changed (`audit.since`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from audit.metric_names import PROPORTIONS, USUAL
 from reports.evidence import Estimate, Evidence, FigureSince, Limits, SliceRecord, SliceValues
 from slices.metrics import METRICS, POOLED
 from slices.multiplicity import bonferroni_level
-from slices.two_logs import Figures, difference_limits
+from slices.supplements.two_logs import Figures, difference_limits
 
 Change = Literal["worse", "better", "higher", "lower"]
 

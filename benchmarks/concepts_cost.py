@@ -28,10 +28,10 @@ from safetensors.torch import save_file
 from threadpoolctl import threadpool_limits
 from torch import nn
 
-from concepts.gram import grams
 from concepts.images import list_images, read_batch
 from concepts.records import ConceptSpec, ConceptStageSpec, InputFormat, LogImages, ModelSpec
 from concepts.stage import run_concepts
+from concepts.tcav.gram import grams
 
 FORM = InputFormat(size=(64, 64), channels=3, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
 LAYER = "features.8"  # 32 x 16 x 16 = 8,192 values

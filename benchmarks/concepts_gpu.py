@@ -24,10 +24,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from concepts.cache import BATCH, collect
-from concepts.hooks import exact_arithmetic
+from concepts.cache.content import BATCH, collect
 from concepts.images import list_images, read_batch
-from concepts.models import load_model
+from concepts.model.hooks import exact_arithmetic
+from concepts.model.loading import load_model
 from concepts.records import ConceptSpec, ConceptStageSpec, InputFormat, LogImages, ModelSpec
 from concepts.stage import run_concepts
 

@@ -96,7 +96,7 @@ def count(path: Path, threads: int) -> None:
 
 def digest(path: Path, threads: int) -> None:
     """SHA-256 of the file alone, which counting does beside."""
-    from slices.hashing import sha256_of
+    from slices.reading.hashing import sha256_of
 
     sha256_of(path)
 

@@ -24,15 +24,15 @@ from scipy import stats
 from threadpoolctl import threadpool_limits
 from torch import nn
 
-from concepts.analysis import Finding, Measure
-from concepts.cavs import Solver
-from concepts.gates import judge
-from concepts.gram import grams
-from concepts.sets import SPLITS, Design, Draws, draw_sets, generator_for
-from concepts.taps import activations, gradients
-from concepts.tcav import derivatives, effect_weights, sign_count, train_directions
-from concepts.testing import p_values
-from concepts.verdicts import conclude
+from concepts.model.taps import activations, gradients
+from concepts.tcav.analysis import Finding, Measure
+from concepts.tcav.cavs import Solver
+from concepts.tcav.gates import judge
+from concepts.tcav.gram import grams
+from concepts.tcav.scores import derivatives, effect_weights, sign_count, train_directions
+from concepts.tcav.sets import SPLITS, Design, Draws, draw_sets, generator_for
+from concepts.tcav.testing import p_values
+from concepts.tcav.verdicts import conclude
 from tests.concepts.planted import NETWORKS, UNUSED, centre, draw, train, train_split
 
 SET, POOL, PSEUDO, SCORED, LEVEL = 30, 180, 300, 150, 0.05

@@ -20,13 +20,13 @@ from benchmarks.simulated_logs import (
     weighted_cells,
 )
 from benchmarks.validation_measures import SEED, Measured, measured, selected_limits
-from slices.calibration import calibration_error
 from slices.metrics import METRICS
-from slices.missingness import worst_case_value
-from slices.paired import confusion_of_both, paired_difference, paired_difference_clustered
-from slices.scores import auroc, auroc_clustered, average_precision, brier, histogram
-from slices.weights import precision_at
-from slices.worst_gap import worst_gap
+from slices.scores.calibration import calibration_error
+from slices.scores.ranking import auroc, auroc_clustered, average_precision, brier, histogram
+from slices.supplements.missingness import worst_case_value
+from slices.supplements.paired import confusion_of_both, paired_difference, paired_difference_clustered
+from slices.supplements.weights import precision_at
+from slices.supplements.worst_gap import worst_gap
 
 Floats = NDArray[np.float64]
 

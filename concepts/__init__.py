@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from concepts.recorder import ActivationRecorder
+    from concepts.recordings.recorder import ActivationRecorder
 
 __all__ = ["ActivationRecorder"]
 
@@ -16,7 +16,7 @@ __all__ = ["ActivationRecorder"]
 def __getattr__(name: str) -> object:
     """``concepts.ActivationRecorder``, imported when it is asked for: the room must stay cheap to import."""
     if name == "ActivationRecorder":
-        from concepts.recorder import ActivationRecorder
+        from concepts.recordings.recorder import ActivationRecorder
 
         return ActivationRecorder
     raise AttributeError(f"module 'concepts' has no attribute {name!r}")

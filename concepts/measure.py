@@ -20,7 +20,7 @@ from concepts.records import ConceptSpec, ConceptStageSpec, LogImages
 from concepts.sources import ImageLibrary, TrainingImage
 
 if TYPE_CHECKING:
-    from concepts.cache import Collected
+    from concepts.cache.content import Collected
 
 Progress = Callable[[str, int, int], None]
 Matrix = NDArray[np.float32]
@@ -168,8 +168,8 @@ def _measure_with_model(
     *,
     progress: Progress,
 ) -> Measured:
-    from concepts.cache import bound, collect
-    from concepts.models import load_model
+    from concepts.cache.content import bound, collect
+    from concepts.model.loading import load_model
 
     loaded = load_model(spec.model)
     trained = collect(

@@ -17,7 +17,7 @@ import numpy as np
 
 from concepts.errors import ConceptError
 from concepts.records import ConceptSet, ConceptSpec, ConceptStageSpec, LogImages
-from concepts.sets import POOL_TO_SET, Design, Rows, generator_for, largest_composition
+from concepts.tcav.sets import POOL_TO_SET, Design, Rows, generator_for, largest_composition
 from slices.said import say
 
 T = TypeVar("T")

@@ -11,20 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from concepts.analysis import (
-    Finding,
-    PlannedDraws,
-    ScoredClass,
-    SliceKey,
-    analyse_concept,
-    plan_draws,
-)
 from concepts.errors import ConceptError
-from concepts.gates import ENTANGLED, cosine_matrix
-from concepts.gram import grams
 from concepts.measure import ClassImages, FolderLibrary, Measured, MeasuringLibrary, images_of_classes
 from concepts.records import RANDOM, Cav, ConceptResult, ConceptSet, ConceptStage, ConceptStageSpec, LogImages
-from concepts.sets import SPLITS
 from concepts.sources import (
     ImageLibrary,
     PlannedConcept,
@@ -34,8 +23,19 @@ from concepts.sources import (
     hash_of_set,
     plan_concepts,
 )
-from concepts.testing import check_can_reject
-from concepts.verdicts import conclude
+from concepts.tcav.analysis import (
+    Finding,
+    PlannedDraws,
+    ScoredClass,
+    SliceKey,
+    analyse_concept,
+    plan_draws,
+)
+from concepts.tcav.gates import ENTANGLED, cosine_matrix
+from concepts.tcav.gram import grams
+from concepts.tcav.sets import SPLITS
+from concepts.tcav.testing import check_can_reject
+from concepts.tcav.verdicts import conclude
 from slices.said import say
 
 Progress = Callable[[str, int, int], None]
@@ -129,7 +129,7 @@ def open_library(spec: ConceptStageSpec, *, progress: Progress) -> MeasuringLibr
     """The images and what measures them: files and a model, or a recording of both."""
     if spec.recorded is None:
         return FolderLibrary(spec, progress=progress)
-    from concepts.recorded import RecordedLibrary
+    from concepts.recordings.recorded import RecordedLibrary
 
     return RecordedLibrary(spec)
 

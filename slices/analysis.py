@@ -11,16 +11,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from slices.assembly import slice_record
-from slices.comparison import Pair, make_pairs
 from slices.counts import CountedLog
-from slices.estimation import MOST_UNDEFINED, Estimation, Places, adjusted, redrawn
-from slices.joint_level import joint_level
+from slices.estimates.assembly import slice_record
+from slices.estimates.comparison import Pair, make_pairs
+from slices.estimates.estimation import MOST_UNDEFINED, Estimation, Places, adjusted, redrawn
+from slices.estimates.joint_level import joint_level
+from slices.estimates.selection import Bounds
+from slices.estimates.simultaneous import OVER_CLASSES, members, simultaneous_limits
 from slices.metrics import METRICS, POOLED, POOLED_MULTICLASS, POOLED_MULTILABEL, SCORE_METRICS, canonical
 from slices.records import Quantity, SliceRecord, Tested
-from slices.scoring import Scores
-from slices.selection import Bounds
-from slices.simultaneous import OVER_CLASSES, members, simultaneous_limits
+from slices.scores.scoring import Scores
 from slices.wording import method_sentences
 
 Progress = Callable[[str, int, int], None]

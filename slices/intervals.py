@@ -2,7 +2,7 @@
 
 Pure functions on arrays, vectorised by broadcasting; every one takes ``alpha`` (an array if
 need be: simultaneous inference gives each quantity its own level). Nothing here chooses between
-intervals (``slices.selection`` does) and nothing draws random numbers.
+intervals (``slices.estimates.selection`` does) and nothing draws random numbers.
 """
 
 from __future__ import annotations

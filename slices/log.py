@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 
-from slices.coding import (
+from slices.counting.counted import Counting, with_row
+from slices.counting.engine import Progress, no_progress, scan
+from slices.counting.identity import IdCheck
+from slices.counting.images import ImageRows, read_images
+from slices.counting.outcomes import outcome_roles
+from slices.counting.rows import RowCollector
+from slices.counts import CountedLog, InputFile
+from slices.errors import EmptyLogError, LogError
+from slices.reading.coding import (
     CoderMaker,
     amount_columns,
     band_column,
@@ -13,20 +21,12 @@ from slices.coding import (
     text_column,
     weight_column,
 )
-from slices.counting import Counting, with_row
-from slices.counts import CountedLog, InputFile
-from slices.engine import Progress, no_progress, scan
-from slices.errors import EmptyLogError, LogError
-from slices.hashing import Hashing
-from slices.identity import IdCheck
-from slices.images import ImageRows, read_images
-from slices.outcomes import outcome_roles
-from slices.preview import ColumnDescription, column_names, describe
+from slices.reading.hashing import Hashing
+from slices.reading.preview import ColumnDescription, column_names, describe
+from slices.reading.sources import open_source
+from slices.reading.text import NotANumberError
 from slices.roles import Attribute, Decision, LogSpec
-from slices.rows import RowCollector
 from slices.slicing import attribute_sets
-from slices.sources import open_source
-from slices.text import NotANumberError
 
 __all__ = [
     "ColumnDescription",

@@ -1,6 +1,6 @@
 """Multiplicity: the level at which many intervals hold jointly, and adjusted p-values.
 
-It supplies levels only; the limits at that level are exact ones (``slices.selection``), since with
+It supplies levels only; the limits at that level are exact ones (``slices.estimates.selection``), since with
 normal or bootstrap tails the family-wise error is far above nominal for rare errors.
 """
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from slices.counts import CountedLog
+from slices.estimates.selection import BCA, METHODS, NONE, PERCENTILE
 from slices.resampling import FEWEST_IN_TAIL
 from slices.said import say, sentence_pair
-from slices.selection import BCA, METHODS, NONE, PERCENTILE
 
 
 def method_sentences(

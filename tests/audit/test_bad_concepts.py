@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from audit.cli import invoke
-from concepts.demo import build_demo
+from concepts.demo.training import build_demo
 
 
 @pytest.fixture(scope="module")
@@ -77,11 +77,11 @@ KINDS: dict[str, tuple[Callable[[Path], None], str]] = {
     "weights that are not there": (changed(("model.safetensors", "none.safetensors")), r"none\.safetensors"),
     "pickled weights": (pickled_weights, r"(?i)pickle"),
     "a factory that does not exist": (
-        changed(("concepts.demo:digits_cnn", "concepts.demo:digits")),
+        changed(("concepts.demo.training:digits_cnn", "concepts.demo.training:digits")),
         r"digits",
     ),
     "a factory in a module that does not exist": (
-        changed(("concepts.demo:digits_cnn", "no_such:build")),
+        changed(("concepts.demo.training:digits_cnn", "no_such:build")),
         r"no_such",
     ),
     "an unknown layer": (changed(('"block2"', '"blok2"')), r"blok2"),

@@ -127,7 +127,7 @@ def several_classes(folder: Path) -> None:
 
 MODEL = """
 [model]
-factory = "concepts.demo:digits_cnn"
+factory = "concepts.demo.training:digits_cnn"
 weights = "model.safetensors"
 layers = ["block2", "block3"]
 outputs = ["no loop", "loop"]

@@ -27,11 +27,11 @@ from audit.targets import Target, family, kind_of, targets
 from concepts.records import Cav, ConceptResult, ConceptStage
 from slices import records
 from slices.counts import AttributeSummary, CountedLog, Exclusion, OutcomeSpace, SliceCounts
-from slices.power import Arm, needed_units
-from slices.presentation import proportion_shortfall
+from slices.estimates.power import Arm, needed_units
 from slices.records import Disparity, Estimate, Limits, Simultaneous, SliceRecord
 from slices.roles import Attribute
 from slices.slicing import OVERALL, Slice
+from slices.supplements.presentation import proportion_shortfall
 
 BINARY = OutcomeSpace("binary", (None,), 1, 4)
 

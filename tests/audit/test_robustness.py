@@ -16,10 +16,10 @@ from audit.errors import InputError
 from audit.policy import Judged
 from audit.robustness import still_met
 from reports.evidence import Evidence
-from slices.label_noise import breaking_point
+from slices.estimates.selection import bounds
 from slices.metrics import METRICS
-from slices.selection import bounds
 from slices.slicing import OVERALL
+from slices.supplements.label_noise import breaking_point
 from tests.audit.workplace import CONFIGURATION, HEADER, RULES, rows, write_work
 
 

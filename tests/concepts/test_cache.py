@@ -18,17 +18,17 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-import concepts.mapped
-from concepts.cache import BATCH, Collected, address, bound, collect
+import concepts.cache.mapped
+from concepts.cache.content import BATCH, Collected, address, bound, collect
+from concepts.cache.mapped import open_matrix
+from concepts.cache.store import LEFT_BEHIND, Entry, trim
 from concepts.errors import ConceptError, ModelError
-from concepts.gram import gram
 from concepts.images import normalise, read_batch, read_pixels
-from concepts.mapped import open_matrix
-from concepts.models import LoadedModel
+from concepts.model.loading import LoadedModel
+from concepts.model.taps import tap
 from concepts.records import InputFormat, ModelSpec
 from concepts.stage import run_concepts
-from concepts.store import LEFT_BEHIND, Entry, trim
-from concepts.taps import tap
+from concepts.tcav.gram import gram
 from concepts.transforms import BUILT_IN, find_transform
 from tests.concepts.conftest import World
 
@@ -261,7 +261,7 @@ def test_a_damaged_segment_is_computed_again(tmp_path: Path, model: LoadedModel,
 def test_large_results_are_mapped_from_disk(
     tmp_path: Path, model: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(concepts.mapped, "IN_MEMORY", 100)
+    monkeypatch.setattr(concepts.cache.mapped, "IN_MEMORY", 100)
     paths = write_images(tmp_path / "images", 9)
     found = collect(model, SPEC, [*paths, paths[0]])
     check(found, model, SPEC, [*paths, paths[0]], ())
@@ -282,7 +282,7 @@ def test_a_gpu_that_is_too_small_is_said(
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
 
     paths = write_images(tmp_path / "images", 3)
-    monkeypatch.setattr("concepts.taps.activations", full)
+    monkeypatch.setattr("concepts.model.taps.activations", full)
     with pytest.raises(ModelError, match=r"memory does not hold a pass over 64 images of 8 x 8 pixels"):
         collect(model, SPEC, paths, cache=tmp_path / "store")
     assert not [path for path in (tmp_path / "store").rglob("*") if path.is_file()]
@@ -312,7 +312,7 @@ def test_without_a_cache_nothing_is_left_on_disk(
 ) -> None:
     """Not even by a killed run: the names are gone before the numbers are used."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
-    monkeypatch.setattr(concepts.mapped, "IN_MEMORY", 100)
+    monkeypatch.setattr(concepts.cache.mapped, "IN_MEMORY", 100)
     (tmp_path / "temporary").mkdir()
     paths = write_images(tmp_path / "images", 5)
     found = collect(model, SPEC, [*paths, paths[0]], columns=(0,))
@@ -432,7 +432,7 @@ def test_what_killed_runs_left_goes_after_a_day(tmp_path: Path, model: LoadedMod
 def test_a_process_killed_while_writing_leaves_nothing_that_counts(tmp_path: Path) -> None:
     folder = tmp_path / ("e" * 32)
     code = (
-        "import os, signal, sys; from pathlib import Path; from concepts.store import Entry\n"
+        "import os, signal, sys; from pathlib import Path; from concepts.cache.store import Entry\n"
         "with Entry(Path(sys.argv[1]), 2).segment(['a', 'b']) as file:\n"
         "    file.write(bytes(8)); file.flush(); os.kill(os.getpid(), signal.SIGKILL)"
     )
@@ -454,7 +454,7 @@ def test_rows_in_use_survive_their_removal(
     tmp_path: Path, model: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another run may trim or clear the store at any moment."""
-    monkeypatch.setattr(concepts.mapped, "IN_MEMORY", 100)
+    monkeypatch.setattr(concepts.cache.mapped, "IN_MEMORY", 100)
     paths, store = write_images(tmp_path / "images", 7), tmp_path / "store"
     collect(model, SPEC, paths[:3], cache=store)
     found = collect(model, SPEC, paths, columns=(0,), cache=store)

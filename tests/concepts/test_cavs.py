@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from concepts.cavs import mean_difference, mean_variance, pattern, solve
+from concepts.tcav.cavs import mean_difference, mean_variance, pattern, solve
 
 
 def _problem(

@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from concepts.demo import CLASSES, INPUT, MISSING_EXPOSURE, POOL_SIZE, SET_SIZE, TRAINING, build_demo
-from concepts.demo_images import burn, load_digits, split_digits
+from concepts.demo.images import burn, load_digits, split_digits
+from concepts.demo.training import CLASSES, INPUT, MISSING_EXPOSURE, POOL_SIZE, SET_SIZE, TRAINING, build_demo
 from concepts.images import list_images, read_batch, read_pixels
-from concepts.models import load_model
+from concepts.model.loading import load_model
 from concepts.records import InputFormat, ModelSpec
 
 torch.set_num_threads(1)

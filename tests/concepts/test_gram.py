@@ -12,8 +12,8 @@ import pytest
 import torch
 from threadpoolctl import threadpool_limits
 
-import concepts.gram as module
-from concepts.gram import column_chunks, gram, grams
+import concepts.tcav.gram as module
+from concepts.tcav.gram import column_chunks, gram, grams
 
 GPU = pytest.param(
     "cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine")
@@ -77,7 +77,7 @@ def test_the_number_of_threads_changes_no_bit() -> None:
 
 def test_a_recordings_matrices_load_no_torch() -> None:
     code = (
-        "import sys, numpy as np; from concepts.gram import gram; "
+        "import sys, numpy as np; from concepts.tcav.gram import gram; "
         "gram(np.ones((2, 3), np.float32)); print('torch' in sys.modules)"
     )
     ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from concepts.demo import INPUT, digits_cnn
+from concepts.demo.training import INPUT, digits_cnn
 from concepts.errors import ModelError
-from concepts.layers import advise, choose, list_layers
-from concepts.models import LoadedModel
+from concepts.model.layers import advise, choose, list_layers
+from concepts.model.loading import LoadedModel
+from concepts.model.taps import plan_taps
 from concepts.records import InputFormat
-from concepts.taps import plan_taps
 
 torch.set_num_threads(1)
 

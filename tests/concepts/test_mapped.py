@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import concepts.mapped as module
-from concepts.mapped import gather, open_matrix, place, release
+import concepts.cache.mapped as module
+from concepts.cache.mapped import gather, open_matrix, place, release
 
 
 def resident() -> int:

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from concepts.errors import ModelError
-from concepts.models import build_module, load_model
+from concepts.model.loading import build_module, load_model
 from concepts.records import InputFormat, ModelSpec
 
 FACTORY = """

@@ -16,12 +16,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from concepts.errors import ModelError
-from concepts.models import load_model
-from concepts.preflight import inspect_archive, load_archive
-from concepts.preflight_operators import allowed
-from concepts.preflight_program import check_expression
+from concepts.model.loading import load_model
+from concepts.model.taps import tap
+from concepts.preflight.archive import inspect_archive, load_archive
+from concepts.preflight.operators import allowed
+from concepts.preflight.program import check_expression
 from concepts.records import InputFormat, ModelSpec
-from concepts.taps import tap
 
 torch.set_num_threads(1)
 LAYERS = ("conv", "act")
@@ -455,7 +455,7 @@ def test_sample_inputs_that_may_hold_a_data_set(plain: bytes, tmp_path: Path) ->
 
 
 def test_sample_inputs_are_not_passed_on(plain: bytes) -> None:
-    from concepts.preflight import _write_archive
+    from concepts.preflight.archive import _write_archive
 
     written = _write_archive(inspect_archive(plain, name="m"))
     with zipfile.ZipFile(io.BytesIO(written)) as archive:
@@ -618,7 +618,7 @@ def test_everything_else_is_refused(text: object) -> None:
 
 
 def test_the_list_names_operators_that_torch_has() -> None:
-    from concepts.preflight_operators import ATEN, PYTHON
+    from concepts.preflight.operators import ATEN, PYTHON
 
     assert [name for name in ATEN if not hasattr(torch.ops.aten, name)] == []
     assert all(allowed(f"torch.ops.aten.{name}.default") for name in ATEN)

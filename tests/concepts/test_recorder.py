@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 import concepts
 from concepts.errors import ConceptError, ModelError
-from concepts.recorder import ActivationRecorder, read_recording
-from concepts.taps import tap
+from concepts.model.taps import tap
+from concepts.recordings.recorder import ActivationRecorder, read_recording
 
 torch.set_num_threads(1)
 OUTPUTS = ("no", "maybe", "yes")
@@ -86,8 +86,8 @@ def test_a_few_rows_at_a_time_give_the_same(
     asked = [13, 2, 6, 2, 0]
     expected = {layer: whole.activations(layer, asked) for layer in whole.layers}
     slopes = whole.gradients("0", "yes", [5, 0, 4])
-    monkeypatch.setattr("concepts.recording_parts.BLOCK", 2 * 4 * 48)
-    monkeypatch.setattr("concepts.mapped.IN_MEMORY", 0)
+    monkeypatch.setattr("concepts.recordings.parts.BLOCK", 2 * 4 * 48)
+    monkeypatch.setattr("concepts.cache.mapped.IN_MEMORY", 0)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
     again = read_recording(tmp_path / "r")

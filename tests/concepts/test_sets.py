@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from concepts.sets import Design, Draws, draw_sets, generator_for, largest_composition, resample_sets
-from concepts.tcav import effect_weights, train_directions
-from concepts.testing import max_t, p_values
+from concepts.tcav.scores import effect_weights, train_directions
+from concepts.tcav.sets import Design, Draws, draw_sets, generator_for, largest_composition, resample_sets
+from concepts.tcav.testing import max_t, p_values
 
 
 def _design(seed: int, strata: int = 3) -> Design:

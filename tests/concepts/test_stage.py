@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from concepts.analysis import Finding
 from concepts.errors import ConceptError
-from concepts.recorder import ActivationRecorder
+from concepts.recordings.recorder import ActivationRecorder
 from concepts.records import ConceptResult, ConceptSpec, ConceptStage, LogImages
 from concepts.stage import consistency_notes, entanglement_notes, run_concepts
-from concepts.verdicts import conclude
+from concepts.tcav.analysis import Finding
+from concepts.tcav.verdicts import conclude
 from tests.concepts.conftest import FORM, World
 
 
@@ -223,7 +223,7 @@ def test_a_relative_concept_is_tested_against_the_others(world: World) -> None:
 
 def test_a_recording_gives_what_the_model_gives(world: World, tmp_path: Path) -> None:
     from concepts.images import list_images, read_batch
-    from concepts.models import load_model
+    from concepts.model.loading import load_model
 
     loaded = load_model(world.model)
     with ActivationRecorder(

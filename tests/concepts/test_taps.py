@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from concepts.errors import ModelError
-from concepts.hooks import exact_arithmetic
-from concepts.logits import select_logits
-from concepts.taps import activations, gradients, plan_taps, tap
+from concepts.model.hooks import exact_arithmetic
+from concepts.model.logits import select_logits
+from concepts.model.taps import activations, gradients, plan_taps, tap
 
 torch.set_num_threads(1)
 

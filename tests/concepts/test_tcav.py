@@ -11,12 +11,11 @@ import torch
 from captum.attr import LayerGradientXActivation
 from captum.concept import TCAV, Classifier, Concept
 
-from concepts.analysis import _gap, _resampled_mean
-from concepts.gates import auc_interval, cosine_matrix, judge, measure_quality
-from concepts.gram import grams
-from concepts.sets import Design, draw_sets
-from concepts.taps import activations, gradients
-from concepts.tcav import (
+from concepts.model.taps import activations, gradients
+from concepts.tcav.analysis import _gap, _resampled_mean
+from concepts.tcav.gates import auc_interval, cosine_matrix, judge, measure_quality
+from concepts.tcav.gram import grams
+from concepts.tcav.scores import (
     Directions,
     consensus_weights,
     derivatives,
@@ -26,6 +25,7 @@ from concepts.tcav import (
     smooth,
     train_directions,
 )
+from concepts.tcav.sets import Design, draw_sets
 from tests.concepts.planted import NETWORKS, Images, centre, draw, train
 
 SIZE = 20
@@ -146,7 +146,7 @@ def test_the_effect_of_a_mean_difference_is_the_gradient_along_the_difference_of
 
 
 def test_solving_in_batches_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    import concepts.tcav as module
+    import concepts.tcav.scores as module
 
     whole = _directions()[0]
     monkeypatch.setattr(module, "BATCH_BYTES", 1)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from concepts.errors import ConceptError
-from concepts.testing import (
+from concepts.tcav.testing import (
     can_survive_holm,
     check_can_reject,
     distances,

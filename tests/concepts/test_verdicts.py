@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from concepts.analysis import Finding, Measure
 from concepts.records import Cav
-from concepts.testing import max_t, p_values
-from concepts.verdicts import conclude, limits, score_limits, verdict_of
+from concepts.tcav.analysis import Finding, Measure
+from concepts.tcav.testing import max_t, p_values
+from concepts.tcav.verdicts import conclude, limits, score_limits, verdict_of
 
 CAV = Cav(0.9, 0.9, 0.8, 0.95, 0.6, 0.7)
 NULL = np.linspace(-1, 1, 399)

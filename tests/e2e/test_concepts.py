@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 
 from audit.cli import invoke
 from concepts import ActivationRecorder
-from concepts.demo import CLASSES, INPUT, build_demo, digits_cnn
+from concepts.demo.training import CLASSES, INPUT, build_demo, digits_cnn
 from concepts.images import list_images, read_batch
 
 torch.set_num_threads(1)
@@ -203,7 +203,7 @@ def record(demo: Path, folder: Path, kind: str) -> None:
 def test_a_recording_stands_for_model_and_images(demo: Path, plain: dict[str, Any], kind: str) -> None:
     record(demo, demo / f"recorded-{kind}", kind)
     changes = [
-        ('factory = "concepts.demo:digits_cnn"\nweights = "model.safetensors"\n', ""),
+        ('factory = "concepts.demo.training:digits_cnn"\nweights = "model.safetensors"\n', ""),
         ('images = "images"\n', ""),
         ('random = "concepts/random"', f'recorded = "recorded-{kind}"'),
         ('folder = "concepts/corner_mark"\n', ""),
@@ -259,7 +259,10 @@ def test_an_exported_program_gives_what_its_module_gives(
 ) -> None:
     (demo / "model.pt2").write_bytes(exported(demo))
     changes = [
-        ('factory = "concepts.demo:digits_cnn"\nweights = "model.safetensors"', 'weights = "model.pt2"'),
+        (
+            'factory = "concepts.demo.training:digits_cnn"\nweights = "model.safetensors"',
+            'weights = "model.pt2"',
+        ),
         (next(line for line in (demo / "audit.toml").read_text().splitlines() if "sha256 =" in line), ""),
     ]
     same_figures(run(demo, "exported", *changes), plain)
@@ -295,8 +298,11 @@ def test_a_program_with_a_pickle_runs_nothing(demo: Path, capfd: pytest.CaptureF
     (demo / "evil.pt2").write_bytes(content.getvalue())
     (demo / "evil.pt").write_bytes(evil)
     line = next(line for line in (demo / "audit.toml").read_text().splitlines() if "sha256 =" in line)
-    factory = 'factory = "concepts.demo:digits_cnn"\nweights = "model.safetensors"'
-    for weights in ('weights = "evil.pt2"', 'factory = "concepts.demo:digits_cnn"\nweights = "evil.pt"'):
+    factory = 'factory = "concepts.demo.training:digits_cnn"\nweights = "model.safetensors"'
+    for weights in (
+        'weights = "evil.pt2"',
+        'factory = "concepts.demo.training:digits_cnn"\nweights = "evil.pt"',
+    ):
         run(demo, "evil", (factory, weights), (line, ""), code=2)
         assert capfd.readouterr().err.strip().splitlines()[-1].startswith("xaudit: error: ")
         assert not mark.exists()
@@ -328,7 +334,7 @@ def test_a_vision_transformer_with_two_heads(demo: Path, layer: str, pooling: st
     document = run(
         demo,
         "vision",
-        ("concepts.demo:digits_cnn", "networks:vision"),
+        ("concepts.demo.training:digits_cnn", "networks:vision"),
         ("model.safetensors", "vision.safetensors"),
         (line, f'output = "finding"\npooling = "{pooling}"'),
         ('["block2", "block3"]', f'["{layer}"]'),

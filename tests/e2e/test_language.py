@@ -10,7 +10,7 @@ import pytest
 
 from audit import run_audit
 from audit.cli import invoke
-from concepts.demo import build_demo
+from concepts.demo.training import build_demo
 from reports.document import print_html
 from reports.evidence import AttributeData, Evidence, read_evidence, to_bytes
 from reports.html import screen_html

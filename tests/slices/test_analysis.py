@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from slices.analysis import Analysis, analyse
 from slices.counts import OutcomeSpace
 from slices.errors import LogError
+from slices.estimates.replication import replicate
 from slices.intervals import clopper_pearson, koopman, miettinen_nurminen
 from slices.records import SliceRecord
 from slices.records import Tested as Asked
-from slices.replication import replicate
 from tests.slices.tables import binary, clustered, counted, one_way
 
 ALL = (
@@ -231,7 +231,7 @@ def test_renaming_a_group_changes_its_name_and_monte_carlo_noise_only():
 
 
 def test_over_one_percent_undefined_replicates_means_the_small_sample_interval(monkeypatch):
-    import slices.selection as selection
+    import slices.estimates.selection as selection
 
     monkeypatch.setattr(selection, "BOOTSTRAP_FROM", 2)
     record = found(run(binary(a=(3, 1, 1, 300), b=(300, 40, 60, 500)), ["recall"]), "a")
@@ -292,7 +292,7 @@ def test_linearised_error_against_the_textbook_ratio_estimator():
 
 
 def test_degrees_of_freedom_are_those_of_few_bad_patients():
-    from slices.degrees import satterthwaite_degrees
+    from slices.estimates.degrees import satterthwaite_degrees
     from slices.intervals import logit_t
 
     tables, group = patients(150, 8, 6)
@@ -306,7 +306,7 @@ def test_degrees_of_freedom_are_those_of_few_bad_patients():
 
 
 def test_many_clusters_are_bootstrapped_and_agree_with_the_linearised_limits(monkeypatch):
-    import slices.selection as selection
+    import slices.estimates.selection as selection
 
     monkeypatch.setattr(selection, "BOOTSTRAP_CLUSTERS", 500)
     tables, group = patients(3000, 4, 3)
@@ -414,7 +414,7 @@ def test_one_pair_is_one_joint_draw_whatever_else_is_asked():
     alone = run(LOG, ["recall"])
     among = run(LOG)
     assert estimate(found(alone, "a"), "recall") == estimate(found(among, "a"), "recall")
-    assert replicate.__module__ == "slices.replication"
+    assert replicate.__module__ == "slices.estimates.replication"
 
 
 def with_weights(log, weights):
@@ -534,7 +534,7 @@ def test_metrics_that_need_true_negatives_are_undefined_where_there_are_none():
 def test_every_comparison_says_the_gap_it_could_have_shown():
     gap = disparity(found(run(LOG), "b"), "recall")
     assert 0 < gap.detectable_gap < 0.5
-    from slices.power import Arm, detectable_gap
+    from slices.estimates.power import Arm, detectable_gap
 
     arms = [
         Arm(item.value, item.support) for item in (estimate(found(run(LOG), "b"), "recall"), gap.comparator)
@@ -611,7 +611,7 @@ def record_clusters(record, item) -> int:
 
 
 def test_the_worst_gap_of_such_patients_has_a_width():
-    from slices.supplements import worst_gaps
+    from slices.supplements.composed import worst_gaps
 
     tables = np.tile(np.array([7, 3, 3, 7]), (120, 1))
     analysis = run(clustered(tables, np.arange(120) < 60), ["recall"], resamples=400)

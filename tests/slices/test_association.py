@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.stats import chi2_contingency
 from scipy.stats.contingency import association
 
-from slices.association import cramers_v
+from slices.supplements.association import cramers_v
 
 TABLES = arrays(np.int64, st.tuples(st.integers(2, 5), st.integers(2, 5)), elements=st.integers(0, 50))
 

@@ -10,7 +10,7 @@ from scipy.stats import foldnorm
 from sklearn.calibration import calibration_curve
 from statsmodels.stats.proportion import proportion_confint
 
-from slices.calibration import calibration_error, folded_normal_mean, reliability
+from slices.scores.calibration import calibration_error, folded_normal_mean, reliability
 
 
 @given(st.floats(-3, 3), st.floats(0.01, 3))

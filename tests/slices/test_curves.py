@@ -10,8 +10,8 @@ from sklearn.metrics import auc, confusion_matrix
 from sklearn.metrics import roc_curve as sklearn_roc
 from statsmodels.stats.proportion import proportion_confint
 
-from slices.curves import even_thresholds, roc_curve, sweep, sweep_counts
-from slices.scores import ScoreHistogram, auroc, histogram
+from slices.scores.curves import even_thresholds, roc_curve, sweep, sweep_counts
+from slices.scores.ranking import ScoreHistogram, auroc, histogram
 from tests.oracles.asah import NDKA, POOR
 
 ROWS = st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=1, max_size=60)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from slices.degrees import matched_degrees, satterthwaite_degrees
+from slices.estimates.degrees import matched_degrees, satterthwaite_degrees
 
 INFLUENCES = arrays(float, st.integers(2, 40), elements=st.floats(-5, 5))
 

@@ -17,17 +17,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slices.arrays import numpy_of, sorted_distinct
-from slices.bands import band_names, band_of
-from slices.coding import TextCoder, Vocabulary
-from slices.covering import CELL_LIMIT, cover
-from slices.engine import added, digits, joined
+from slices.counting.covering import CELL_LIMIT, cover
+from slices.counting.engine import added, digits, joined
+from slices.counting.identity import fingerprints
+from slices.counting.patterns import cluster_patterns, crossing_patterns, sides
+from slices.counting.rows import Rows
 from slices.errors import LogError
-from slices.hashing import sha256_of
-from slices.identity import fingerprints
-from slices.patterns import cluster_patterns, crossing_patterns, sides
-from slices.rows import Rows
-from slices.text import exact_number, number_of, texts_of
+from slices.reading.arrays import numpy_of, sorted_distinct
+from slices.reading.bands import band_names, band_of
+from slices.reading.coding import TextCoder, Vocabulary
+from slices.reading.hashing import sha256_of
+from slices.reading.text import exact_number, number_of, texts_of
 
 SIZES = [2, 3, 5, 8, 10, 20, 35, 50]
 

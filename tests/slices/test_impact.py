@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from statsmodels.stats.proportion import confint_proportions_2indep
 
 from slices.counts import CountedLog
-from slices.impact import above, impact_table
 from slices.log import count_log
 from slices.roles import Attribute, Decision, LogSpec
 from slices.slicing import OVERALL
-from slices.supplements import impact_tables
+from slices.supplements.composed import impact_tables
+from slices.supplements.impact import above, impact_table
 
 
 def names(*text: str) -> list[tuple[str, ...]]:

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal, norm
 
-from slices import joint_level as module
 from slices.analysis import analyse
-from slices.comparison import both_sides, make_pairs
-from slices.joint_level import joint_level, level_of_groups
+from slices.estimates import joint_level as module
+from slices.estimates.comparison import both_sides, make_pairs
+from slices.estimates.joint_level import joint_level, level_of_groups
+from slices.estimates.simultaneous import members
 from slices.metrics import METRICS
 from slices.records import Tested as Asked
 from slices.resampling import generator, resample_counts
-from slices.simultaneous import members
 from tests.slices.tables import binary, clustered, one_way
 
 LOG = binary(a=(400, 30, 60, 700), b=(300, 40, 50, 500), c=(90, 10, 20, 150))

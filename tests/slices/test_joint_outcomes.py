@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from slices.counting.joint_outcomes import JointKinds, paired_patterns
 from slices.counts import CountedLog
 from slices.errors import LogError
-from slices.joint_outcomes import JointKinds, paired_patterns
 from slices.log import count_log
 from slices.metrics import METRICS
-from slices.paired import PairedDifference, confusion_of_both, paired_difference_clustered
 from slices.roles import Attribute, Decision, LogSpec
 from slices.slicing import OVERALL, Slice
-from slices.supplements import changes
+from slices.supplements.composed import changes
+from slices.supplements.paired import PairedDifference, confusion_of_both, paired_difference_clustered
 
 COUNT_METRICS = tuple(n for n, metric in METRICS.items() if metric.kind != "score" and n != "prevalence")
 COLUMNS = ("patient", "finding", "sex", "site", "label", "model", "base")

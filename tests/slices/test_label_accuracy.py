@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from slices.counts import WeightedCells
-from slices.label_accuracy import (
+from slices.metrics import METRICS
+from slices.supplements.label_accuracy import (
     ALWAYS_RIGHT,
     LabelAccuracy,
     Sample,
@@ -21,7 +22,6 @@ from slices.label_accuracy import (
     expected_wrong,
     samples,
 )
-from slices.metrics import METRICS
 from tests.slices.tables import binary, clustered
 
 RATES = st.floats(0.7, 1)

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from slices import label_noise
 from slices.intervals import clopper_pearson
-from slices.label_noise import Holds, breaking_point, worst_case_labels, worst_tables
 from slices.metrics import METRICS
+from slices.supplements import label_noise
+from slices.supplements.label_noise import Holds, breaking_point, worst_case_labels, worst_tables
 
 TABLE = arrays(np.int64, 4, elements=st.integers(0, 5))
 SHARES = st.sampled_from([name for name, m in METRICS.items() if m.kind in ("proportion", "f1")])

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from slices.counting.images import read_images
 from slices.errors import EmptyLogError, LogError
-from slices.images import read_images
 from slices.log import count_log
 from slices.roles import Attribute, Decision, DetectionColumns, LogSpec
 from slices.slicing import attribute_sets

@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.stats import norm
 
 from slices.metrics import METRICS
-from slices.missingness import (
+from slices.supplements.missingness import (
     imbens_manski_quantile,
     worst_case_difference,
     worst_case_ratio,

@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 
 from slices.metrics import METRICS
-from slices.paired import (
+from slices.supplements.paired import (
     confusion_of_both,
     mcnemar,
     paired_difference,

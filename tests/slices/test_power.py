@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from statsmodels.stats.power import normal_power_het
 from statsmodels.stats.proportion import power_proportions_2indep, proportion_confint
 
-from slices.power import Arm, decision_power, detectable_gap, needed_units, standard_error
-from slices.selection import proportion_limits
+from slices.estimates.power import Arm, decision_power, detectable_gap, needed_units, standard_error
+from slices.estimates.selection import proportion_limits
 
 
 def selected_low(events: np.ndarray, units: int, alpha: float) -> np.ndarray:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
-from slices.presentation import (
+from slices.supplements.presentation import (
     PresentationRule,
     korn_graubard_limits,
     proportion_review,

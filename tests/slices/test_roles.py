@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from slices.counting.images import read_images
 from slices.counts import CountedLog
-from slices.images import read_images
 from slices.log import count_log
-from slices.preview import column_names, describe
+from slices.reading.preview import column_names, describe
 from slices.roles import Attribute, Decision, DetectionColumns, LogSpec
 from slices.slicing import OVERALL, Slice
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
-from slices.score_limits import newcombe_auc_limits
-from slices.scores import (
+from slices.scores.limits import newcombe_auc_limits
+from slices.scores.ranking import (
     ScoreHistogram,
     auroc,
     auroc_clustered,

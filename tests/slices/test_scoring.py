@@ -11,14 +11,14 @@ from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_s
 from statsmodels.stats.multitest import multipletests
 
 from slices.analysis import analyse
-from slices.comparison import make_pairs
 from slices.counts import CountedLog
+from slices.estimates.comparison import make_pairs
 from slices.log import count_log
 from slices.records import Disparity, SliceRecord
 from slices.records import Tested as Asked
 from slices.roles import Attribute, Decision, LogSpec
-from slices.score_limits import Law, Laws
-from slices.scoring import Scores
+from slices.scores.limits import Law, Laws
+from slices.scores.scoring import Scores
 from tests.slices.tables import one_way
 
 NAMES = ("auroc", "auprc", "brier", "ece")
@@ -103,7 +103,7 @@ def test_p_values_of_equal_groups_are_uniform() -> None:
     """500 pairs of groups from one law: 5% below .05 within three Monte Carlo errors."""
     from slices.counts import ScoreRows
     from slices.intervals import dual_p_value, mover_difference
-    from slices.scoring import score_estimate
+    from slices.scores.scoring import score_estimate
 
     rng = np.random.default_rng(12)
     sides: list[list[Law | None]] = [[], []]

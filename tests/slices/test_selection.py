@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
+from slices.estimates.selection import BOOTSTRAP_FROM, METHODS, bootstrap_valid, bounds
 from slices.metrics import METRICS
-from slices.selection import BOOTSTRAP_FROM, METHODS, bootstrap_valid, bounds
 
 SHARES = np.round(np.arange(0.5, 0.9901, 0.01), 2)
 

@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import slices.shared_draws as module
+import slices.estimates.shared_draws as module
 from slices.analysis import Analysis, analyse
-from slices.comparison import make_pairs
 from slices.counts import CountedLog
+from slices.estimates.comparison import make_pairs
+from slices.estimates.shared_draws import drawn_sums, many_patterns, shared_draws
 from slices.log import count_log
 from slices.records import Tested as Asked
 from slices.resampling import generator, resample_clusters
 from slices.roles import Attribute, Decision, LogSpec
-from slices.shared_draws import drawn_sums, many_patterns, shared_draws
 from slices.slicing import OVERALL, Slice
 
 PATIENTS, ROWS, SEED = 2500, 12, 4
@@ -128,7 +128,7 @@ def test_the_analysis_agrees_with_drawing_patterns(log: CountedLog, monkeypatch:
     shared = run()
     assert {method for *_, method in shared.values()} >= {"bootstrap, BCa"}
     assert run() == shared
-    monkeypatch.setattr("slices.estimation.many_patterns", lambda patterns, clusters: False)
+    monkeypatch.setattr("slices.estimates.estimation.many_patterns", lambda patterns, clusters: False)
     alone = run()
     assert alone.keys() == shared.keys()
     drawn = [key for key in shared if shared[key][2] == "bootstrap, BCa"]

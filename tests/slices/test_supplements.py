@@ -13,12 +13,17 @@ from slices.analysis import analyse
 from slices.counts import CountedLog
 from slices.log import count_log
 from slices.metrics import METRICS
-from slices.missingness import WorstCase, worst_case_difference, worst_case_ratio, worst_case_value
-from slices.paired import paired_difference
 from slices.roles import Attribute, Decision, LogSpec
 from slices.slicing import OVERALL
-from slices.supplements import changes, impact_tables, missing_bounds, worst_gaps
-from slices.worst_gap import worst_gap
+from slices.supplements.composed import changes, impact_tables, missing_bounds, worst_gaps
+from slices.supplements.missingness import (
+    WorstCase,
+    worst_case_difference,
+    worst_case_ratio,
+    worst_case_value,
+)
+from slices.supplements.paired import paired_difference
+from slices.supplements.worst_gap import worst_gap
 
 # (sex, site, label, prediction, baseline): rows of each kind.
 ROWS = {

@@ -13,8 +13,8 @@ from slices.counts import CountedLog
 from slices.log import count_log
 from slices.roles import Attribute, Decision, LogSpec
 from slices.slicing import OVERALL
-from slices.target_prevalence import WEIGHTED_CLUSTERS, at_prevalence
-from slices.weights import AtPrevalence, npv_at, precision_at
+from slices.supplements.target_prevalence import WEIGHTED_CLUSTERS, at_prevalence
+from slices.supplements.weights import AtPrevalence, npv_at, precision_at
 
 # label, prediction: rows in f and in m.
 CELLS = {(1, 1): (45, 30), (0, 1): (8, 20), (1, 0): (5, 10), (0, 0): (72, 60)}

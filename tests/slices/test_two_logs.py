@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import beta, norm
 
-from slices.two_logs import Figures, difference_limits
+from slices.supplements.two_logs import Figures, difference_limits
 
 
 def ends(value: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
-from slices.calibration import calibration_error, reliability
 from slices.counts import ScoreRows
-from slices.scores import (
+from slices.scores.calibration import calibration_error, reliability
+from slices.scores.ranking import (
     ScoreEstimate,
     auroc,
     auroc_clustered,
@@ -21,7 +21,7 @@ from slices.scores import (
     effective_share,
     histogram,
 )
-from slices.scoring import WEIGHTLESS, score_estimate
+from slices.scores.scoring import WEIGHTLESS, score_estimate
 
 ORACLES: dict[str, Callable[..., float]] = {
     "auroc": roc_auc_score,

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.validate_more import weighted_coverage
-from slices.clustering import linearise
 from slices.counts import ClusterPatterns
+from slices.estimates.clustering import linearise
+from slices.estimates.weighting import linearise_rows
 from slices.metrics import METRICS
-from slices.weighting import linearise_rows
 from tests.slices.tables import BINARY
 
 ROWS = st.lists(st.tuples(st.floats(0.1, 9), st.booleans()), min_size=4, max_size=50).filter(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slices.weights import kish_effective, npv_at, precision_at
+from slices.supplements.weights import kish_effective, npv_at, precision_at
 
 
 def test_kish_of_no_weight_is_none() -> None:

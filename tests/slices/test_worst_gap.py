@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm, studentized_range
 from statsmodels.stats.proportion import proportion_confint
 
-from slices.worst_gap import worst_gap
+from slices.supplements.worst_gap import worst_gap
 
 GROUPS = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), min_size=2, max_size=6).filter(
     lambda groups: sum(a + b > 0 for a, b in groups) >= 2

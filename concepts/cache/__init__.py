@@ -1,0 +1,1 @@
+"""The cache: activations and gradients kept by content, in mapped files."""

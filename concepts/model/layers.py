@@ -1,0 +1,193 @@
+"""Lists a model's layers for ``xaudit layers``: what each gives for an image, and which to choose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from concepts.errors import ModelError
+from concepts.model.hooks import device_of, exact_arithmetic, hooked, split_output
+from concepts.model.pooling import image_axis
+from concepts.model.taps import tap
+from concepts.records import InputFormat
+
+if TYPE_CHECKING:
+    from concepts.model.loading import LoadedModel
+
+PASSING_ON = frozenset({"Flatten", "Unflatten", "Identity", "Dropout", "Dropout2d", "DropPath"})
+LARGE = 100_000  # values an image, beyond which pooling is advised
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer as a model runs it.
+
+    ``name`` as `layers` in [model] takes it; ``kind`` the module's class; ``shape`` of its output for one
+    image and ``values`` their number, None where it cannot be tapped, for which ``problem`` is the reason.
+    ``constant_gradient``: the logits depend on it linearly, so that every image has the same derivative (and
+    every sign count is 0 or 1); None where that was not measured.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...] | None
+    values: int | None
+    problem: str | None
+    constant_gradient: bool | None = None
+
+    @property
+    def positions(self) -> int:
+        """Number of positions (pixels of a map, tokens) that an average would pool; 1 for plain values."""
+        if self.shape is None or len(self.shape) < 2 or self.values is None:
+            return 1
+        # (tokens, values) or (channels, height, width).
+        return self.shape[0] if len(self.shape) == 2 else self.values // self.shape[0]
+
+
+def list_layers(
+    loaded: LoadedModel, form: InputFormat, *, output: str | int | None = None
+) -> tuple[Layer, ...]:
+    """Every named layer in the order in which it finishes; those that cannot be tapped last.
+
+    The model runs on two and on three images of noise of the configured size; no image file is needed.
+
+    Raises
+    ------
+    ModelError
+        The model cannot run on images of the configured size.
+    """
+    named = {name: part for name, part in loaded.module.named_modules() if name}
+    noise = torch.randn(3, form.channels, *form.size, generator=torch.Generator().manual_seed(0))
+    small, order = _observe(loaded, named, noise[:2])
+    large, _ = _observe(loaded, named, noise)
+    layers: list[Layer] = []
+    for name in [*order, *(name for name in named if name not in order)]:
+        kind = type(named[name]).__name__
+        try:
+            shape = _shape(name, small.get(name, []), large.get(name, []))
+        except ModelError as error:
+            layers.append(Layer(name, kind, None, None, str(error)))
+        else:
+            values = 1
+            for length in shape:
+                values *= length
+            layers.append(Layer(name, kind, shape, values, None))
+    layers.sort(key=lambda layer: layer.problem is not None)  # a stable sort keeps the order within each
+    return _with_gradients(loaded, layers, noise, output)
+
+
+def advise(layers: Sequence[Layer]) -> tuple[str, ...]:
+    """Plain sentences on which layers to choose; the first names two where the model has them.
+
+    A concept may be learnt at one depth and be gone at another, so two or more depths are advised: one in the
+    middle of the network and the last whose gradient still differs between images.
+    """
+    chosen = choose(layers)
+    if not chosen:
+        return ("No layer of this model can be tapped with a gradient that differs between images.",)
+    names = ", ".join(f'"{layer.name}"' for layer in chosen)
+    sentences = [
+        f"Suggested: layers = [{names}]. Look at two or more depths: a concept may be learnt at one and be "
+        "gone at another."
+    ]
+    sentences += [
+        f'"{layer.name}" gives {layer.values} values an image: pooling = "mean" leaves '
+        f"{layer.values // layer.positions}, at the price of where in the image they are."
+        for layer in chosen
+        if layer.values is not None and layer.values > LARGE and layer.positions > 1
+    ]
+    constant = [layer.name for layer in layers if layer.constant_gradient and layer.kind not in PASSING_ON]
+    if constant:
+        sentences.append(
+            f"From {constant[0]} on the logits are linear: every image has the same derivative there, so "
+            "that a score is 0 or 1 and no slice differs from another."
+        )
+    return tuple(sentences)
+
+
+def choose(layers: Sequence[Layer]) -> tuple[Layer, ...]:
+    """The layers that ``advise`` suggests: a middle one and the last, from the outermost level with two."""
+    fit = [
+        layer
+        for layer in layers
+        if layer.constant_gradient is False and (layer.values or 0) > 1 and layer.kind not in PASSING_ON
+    ]
+    if not fit:
+        return ()
+    level = 0
+    outer = [layer for layer in fit if layer.name.count(".") <= level]
+    while len(outer) < 2 and len(outer) < len(fit):
+        level += 1
+        outer = [layer for layer in fit if layer.name.count(".") <= level]
+    return (outer[-1],) if len(outer) == 1 else (outer[(len(outer) - 1) // 2], outer[-1])
+
+
+Shapes = dict[str, list[tuple[int, ...] | str]]  # per layer and run: a shape, or why there is none
+
+
+def _observe(
+    loaded: LoadedModel, named: dict[str, torch.nn.Module], batch: torch.Tensor
+) -> tuple[Shapes, list[str]]:
+    seen: Shapes = {}
+
+    def hook_for(name: str) -> Callable[..., object]:
+        def hook(_module: torch.nn.Module, _inputs: object, out: object) -> None:
+            try:
+                shape: tuple[int, ...] | str = tuple(split_output(out, name)[0].shape)
+            except ModelError as error:
+                shape = str(error)
+            seen.setdefault(name, []).append(shape)
+
+        return hook
+
+    with torch.no_grad(), hooked(named, hook_for), exact_arithmetic():
+        try:
+            loaded.module(batch.to(device_of(loaded.module)))
+        except Exception as error:  # whatever the model raises on an input that it cannot take
+            reason = " ".join(str(error).split())[:300] or type(error).__name__
+            raise ModelError(
+                f"The model cannot run on images of shape {list(batch.shape)}: {reason}; check [model] input."
+            ) from error
+    return seen, list(seen)
+
+
+def _shape(
+    name: str, small: list[tuple[int, ...] | str], large: list[tuple[int, ...] | str]
+) -> tuple[int, ...]:
+    """The shape for one image.
+
+    Raises
+    ------
+    ModelError
+        The layer does not run, runs more than once, or has no tensor with one entry an image.
+    """
+    if not small:
+        raise ModelError("does not run by itself (its parent may use its weights directly)")
+    if len(small) > 1:
+        raise ModelError(f"runs {len(small)} times in one pass; choose its parent")
+    first, second = small[0], large[0]
+    if isinstance(first, str) or isinstance(second, str):
+        raise ModelError(first if isinstance(first, str) else str(second))
+    axis = image_axis(name, first, second)
+    return (*first[:axis], *first[axis + 1 :])
+
+
+def _with_gradients(
+    loaded: LoadedModel, layers: list[Layer], noise: torch.Tensor, output: str | int | None
+) -> tuple[Layer, ...]:
+    """Whether the first logit's gradient is the same for every image, layer by layer where it can be had."""
+    told: list[Layer] = []
+    for layer in layers:
+        constant: bool | None = None
+        if layer.problem is None:
+            try:
+                slopes = tap(loaded.module, [layer.name], noise, [0], output=output).gradients[layer.name][0]
+            except ModelError:
+                pass  # the layer does not feed the logits: it stays None
+            else:
+                constant = bool(torch.allclose(slopes, slopes[:1].expand_as(slopes), rtol=1e-4, atol=1e-7))
+        told.append(Layer(layer.name, layer.kind, layer.shape, layer.values, layer.problem, constant))
+    return tuple(told)

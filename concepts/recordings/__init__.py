@@ -1,0 +1,1 @@
+"""Recordings: activations and gradients logged where the model runs, written and read."""

@@ -1,0 +1,1 @@
+"""Counting: rows become the additive tables that every statistic starts from. No statistic here."""

@@ -1,0 +1,1 @@
+"""Estimates: metrics, differences and ratios of counted slices, with their limits, pointwise and joint."""

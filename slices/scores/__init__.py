@@ -1,0 +1,1 @@
+"""Scores: metrics of a ranking or a probability, their limits, and curves."""

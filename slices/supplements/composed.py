@@ -1,0 +1,326 @@
+"""Supplements: what a counted log and its analysis say beyond slice against complement.
+
+Composition only: the largest gap of each attribute, worst-case bounds for rows without a value,
+model against baseline, impact ratios. Every statistic is made in the module that it is named for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slices.counts import CountedLog, PairedPatterns, SliceCounts
+from slices.errors import LogError
+from slices.estimates.design_effects import design_effects, share_effect
+from slices.metrics import METRICS, Metric
+from slices.records import Estimate, SliceRecord
+from slices.slicing import OVERALL, Slice
+from slices.supplements.impact import ImpactTable, Rate, above, impact_table
+from slices.supplements.missingness import (
+    WorstCase,
+    worst_case_difference,
+    worst_case_ratio,
+    worst_case_value,
+)
+from slices.supplements.paired import PairedDifference, paired_difference, paired_difference_clustered
+from slices.supplements.worst_gap import WorstGap, worst_gap
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeGap:
+    """The largest gap of one metric among the values of one attribute; names in place of positions."""
+
+    attribute: str
+    klass: str | None
+    metric: str
+    gap: WorstGap
+    highest: str | None
+    lowest: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class MissingBounds:
+    """Worst-case bounds of one metric of a one-way slice, and of its difference and ratio to the complement.
+
+    ``rows``: counted rows that have no value of the attribute.
+    """
+
+    slice: Slice
+    klass: str | None
+    metric: str
+    rows: int
+    value: WorstCase
+    difference: WorstCase
+    ratio: WorstCase
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Model less baseline in one slice and class.
+
+    ``n``: rows that both predicted; counted rows without a baseline prediction are not among them.
+    """
+
+    slice: Slice
+    klass: str | None
+    metric: str
+    difference: PairedDifference
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeImpact:
+    """The impact-ratio table of one attribute, or of several crossed.
+
+    ``median``: of all scores, where ``rate`` is the scoring rate.
+    """
+
+    attributes: tuple[str, ...]
+    klass: str | None
+    table: ImpactTable
+    rate: Rate = "selection_rate"
+    median: float | None = None
+
+
+def worst_gaps(
+    records: Sequence[SliceRecord], metrics: Sequence[str], *, confidence: float = 0.95
+) -> tuple[AttributeGap, ...]:
+    """The largest gap among the values of each attribute, for each class and proportion.
+
+    Parameters
+    ----------
+    records : sequence of SliceRecord
+        Of an analysis; one-way slices with a value are read, missing-value slices are no group.
+    metrics : sequence of str
+        Canonical names; those that are no proportions are passed over.
+    """
+    groups: dict[tuple[str, str | None], list[SliceRecord]] = {}
+    for record in records:
+        if record.slice.order == 1 and record.slice.values[0][1] is not None:
+            groups.setdefault((record.slice.values[0][0], record.klass), []).append(record)
+    found = []
+    for (attribute, klass), members in groups.items():
+        for metric in _proportions(metrics):
+            estimates = [_estimate(member, metric.name) for member in members]
+            if all(estimate is not None for estimate in estimates):
+                gap = _gap([e for e in estimates if e is not None], confidence)
+                names = [member.slice.values[0][1] for member in members]
+                highest = None if gap.highest is None else names[gap.highest]
+                lowest = None if gap.lowest is None else names[gap.lowest]
+                found.append(AttributeGap(attribute, klass, metric.name, gap, highest, lowest))
+    return tuple(found)
+
+
+def missing_bounds(
+    counted: CountedLog, metrics: Sequence[str], *, confidence: float = 0.95
+) -> tuple[MissingBounds, ...]:
+    """Worst-case bounds of every one-way slice of an attribute that some rows have no value of.
+
+    Where the log has clusters, the sampling part of the limits rests on rows over the design effect:
+    the largest one of the slice, of the missing rows, and for difference and ratio of the complement,
+    any of which may be what the figure is made of.
+    """
+    chosen = _proportions(metrics, f1=True)
+    without = {counts.slice.values[0][0]: counts for counts in counted.slices if _is_missing(counts.slice)}
+    found = []
+    for counts in counted.slices:
+        if counts.slice.order != 1 or _is_missing(counts.slice):
+            continue
+        gone = without.get(counts.slice.values[0][0])
+        if gone is None or gone.inside.sum() == 0:
+            continue
+        worth, worth_missing = (design_effects(counted, one, chosen) for one in (counts.slice, gone.slice))
+        for k, (klass, inside, outside, missing) in enumerate(_by_class(counted, counts, gone)):
+            for metric in chosen:
+                # Few degrees of freedom count where the figure is: the missing rows only join it.
+                least = worth_missing[metric.name].effect[0, k]
+                here = worth[metric.name]
+                inner, outer = np.maximum(here.effect[:, k], least) * here.few[:, k]
+                value = worst_case_value(
+                    metric, inside, missing, confidence=confidence, design_effect=float(inner)
+                )
+                difference, ratio = (
+                    worst_case(
+                        metric,
+                        inside,
+                        outside,
+                        missing,
+                        confidence=confidence,
+                        design_effect=float(max(inner, outer)),
+                    )
+                    for worst_case in (worst_case_difference, worst_case_ratio)
+                )
+                rows = int(missing.sum())
+                found.append(MissingBounds(counts.slice, klass, metric.name, rows, value, difference, ratio))
+    return tuple(found)
+
+
+def changes(counted: CountedLog, metrics: Sequence[str], *, confidence: float = 0.95) -> tuple[Change, ...]:
+    """Model against baseline in every slice and class; empty where the log names no baseline.
+
+    Where the log has clusters they are the unit, of limits and of tests.
+
+    Raises
+    ------
+    LogError
+        The log has weights, which the joint outcomes do not carry.
+    """
+    if counted.slices[0].paired is None:
+        return ()
+    if counted.slices[0].weighted is not None:
+        raise LogError("A baseline is compared by rows, and the log has weights; leave out one of the two.")
+    chosen = [METRICS[name] for name in metrics if name in METRICS and METRICS[name].kind != "score"]
+    chosen = [metric for metric in chosen if metric.name != "prevalence"]
+    found: dict[int, tuple[Change, ...]] = {}
+    # Crossing by crossing: what is prepared for one serves all of its slices.
+    for place in sorted(range(len(counted.slices)), key=lambda k: counted.slices[k].slice.attributes):
+        found[place] = tuple(_changes_of(counted, counted.slices[place], chosen, confidence))
+    return tuple(change for place in range(len(counted.slices)) for change in found[place])
+
+
+def _changes_of(
+    counted: CountedLog, counts: SliceCounts, metrics: Sequence[Metric], confidence: float
+) -> Iterator[Change]:
+    assert counts.paired is not None
+    patterns: tuple[PairedPatterns, ...] | None = None
+    if counted.clusters is not None:
+        if counted.paired_patterns is None:
+            raise ValueError("A log with clusters and a baseline has its clusters' joint tables.")
+        patterns = counted.paired_patterns(counts.slice)
+    for k, (klass, joint) in enumerate(zip(counted.space.classes, counts.paired.inside, strict=True)):
+        for metric in metrics:
+            if patterns is None:
+                difference = paired_difference(metric, joint, confidence=confidence)
+            else:
+                totals, times = patterns[k].totals, patterns[k].multiplicity
+                difference = paired_difference_clustered(metric, totals, times, confidence=confidence)
+            yield Change(counts.slice, klass, metric.name, difference, int(joint.sum()))
+
+
+def impact_tables(
+    counted: CountedLog,
+    attributes: Sequence[tuple[str, ...]],
+    *,
+    rates: Sequence[Rate] = ("selection_rate",),
+    justification: str | None = None,
+    confidence: float = 0.95,
+) -> tuple[AttributeImpact, ...]:
+    """Impact-ratio tables of the named attributes, of selection rates or scoring rates.
+
+    Parameters
+    ----------
+    counted : CountedLog
+    attributes : sequence of tuples of str
+        One name each, or several for an intersectional table; slices that the log was not counted
+        by give no row.
+    rates : sequence of str
+        A table for each: ``selection_rate`` (predicted positive), ``scoring_rate`` (scored above the
+        median of all counted rows, those without the attribute included); the latter needs scores.
+    justification : str, optional
+        Why categories below 2% of the data are left out of the ratios; None keeps them in.
+
+    Notes
+    -----
+    Numbers are rows. Where the log has clusters, the limits rest on rows over the design effect of
+    the category's rate.
+
+    Raises
+    ------
+    ValueError
+        A scoring rate of a log that keeps no scores.
+    """
+    found = []
+    for names in attributes:
+        wanted = tuple(sorted(names))
+        members = [counts for counts in counted.slices if counts.slice.attributes == wanted]
+        known = [counts for counts in members if all(v is not None for _, v in counts.slice.values)]
+        unknown = [counts for counts in members if any(v is None for _, v in counts.slice.values)]
+        if not known:
+            continue
+        for k, klass in enumerate(counted.space.classes):
+            for rate in rates:
+                median = _median(counted, k) if rate == "scoring_rate" else None
+                people = [_people(counted, counts, k, median) for counts in known]
+                table = impact_table(
+                    [tuple(str(value) for _, value in counts.slice.values) for counts in known],
+                    np.array([each.number for each in people], dtype=np.int64),
+                    np.array([each.selected for each in people], dtype=np.int64),
+                    unknown=sum(_people(counted, counts, k, median).number for counts in unknown),
+                    justification=justification,
+                    effective=np.array([each.number / each.effect for each in people]),
+                    confidence=confidence,
+                )
+                found.append(AttributeImpact(wanted, klass, table, rate, median))
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class _People:
+    """Rows of a slice for one class, those selected (or scored above), and the design effect of the share."""
+
+    number: int
+    selected: int
+    effect: float
+
+
+def _people(counted: CountedLog, counts: SliceCounts, k: int, median: float | None) -> _People:
+    if median is not None:
+        assert counted.scores is not None
+        rows = counted.scores(counts.slice, k if counted.space.strata > 1 else 0, False)
+        hits = above(rows.scores, median)
+        effect = share_effect(hits, rows.cluster) if hits.size else 1.0
+        return _People(hits.size, int(hits.sum()), effect)
+    selection = METRICS["selection_rate"]
+    tp, fp, fn, tn = (int(v) for v in counted.space.confusion(counts.inside)[k])
+    worth = design_effects(counted, counts.slice, [selection])[selection.name]
+    return _People(tp + fp + fn + tn, tp + fp, float((worth.effect * worth.few)[0, k]))
+
+
+def _median(counted: CountedLog, k: int) -> float:
+    """Median of the scores of all counted rows, those without a category included."""
+    if counted.scores is None:
+        raise ValueError("a scoring rate needs scores: the log was counted without them")
+    return float(np.median(counted.scores(OVERALL, k if counted.space.strata > 1 else 0, False).scores))
+
+
+def _by_class(
+    counted: CountedLog, *parts: SliceCounts
+) -> Iterator[tuple[str | None, NDArray[np.generic], NDArray[np.generic], NDArray[np.generic]]]:
+    """Class, confusion counts inside and outside the first slice, and inside the second."""
+    first, second = parts
+    tables = (counted.space.confusion(cells) for cells in (first.inside, first.outside, second.inside))
+    yield from zip(counted.space.classes, *tables, strict=True)
+
+
+def _is_missing(one: Slice) -> bool:
+    return one.order == 1 and one.values[0][1] is None
+
+
+def _proportions(metrics: Sequence[str], *, f1: bool = False) -> list[Metric]:
+    kinds = ("proportion", "f1") if f1 else ("proportion",)
+    return [METRICS[name] for name in metrics if name in METRICS and METRICS[name].kind in kinds]
+
+
+def _estimate(record: SliceRecord, metric: str) -> Estimate | None:
+    return next((estimate for estimate in record.estimates if estimate.metric == metric), None)
+
+
+def _gap(estimates: Sequence[Estimate], confidence: float) -> WorstGap:
+    """From the estimates' values, their effective denominators, and their clusters where there are any.
+
+    No denominator is worth more than its rows, however little its clusters differ.
+    """
+    value = np.array([0.0 if e.value is None else e.value for e in estimates])
+    support = np.array(
+        [e.support if e.effective is None else min(e.effective, e.support) for e in estimates],
+        dtype=np.float64,
+    )
+    support = np.where([e.value is None for e in estimates], 0.0, support)
+    clusters = [e.clusters for e in estimates]
+    degrees = None
+    if all(c is not None for c in clusters):
+        degrees = np.array([max((c or 0) - 1, 1) for c in clusters], dtype=np.float64)
+    return worst_gap(value, support, confidence=confidence, degrees=degrees)
