@@ -731,7 +731,7 @@ class Evidence(Part):
 
 
 def to_bytes(evidence: Evidence) -> bytes:
-    """Canonical bytes: sorted keys, two-space indent, shortest floats, UTF-8, one final newline."""
+    """Canonical bytes: sorted keys, indented by one space, shortest floats, UTF-8, one final newline."""
     document = evidence.model_dump(mode="json", by_alias=True)
     text = json.dumps(document, ensure_ascii=False, sort_keys=True, indent=1, allow_nan=False)
     return (text + "\n").encode("utf-8")
