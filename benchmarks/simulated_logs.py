@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import beta
 
 from slices.counts import (
     AttributeSummary,
@@ -73,10 +75,61 @@ def log_of_clusters(
     return _log(inside, np.zeros_like(inside), sizes, patterns, weighted, inside[0])
 
 
+def log_of_cluster_pairs(clusters: Sequence[NDArray[np.int64]]) -> CountedLog:
+    """A log whose slices, with their complements, are repetitions; patients may have rows in both.
+
+    Parameters
+    ----------
+    clusters : sequence of int64 arrays, shape (patients, 2, 4)
+        tp, fp, fn, tn of each patient inside the slice and in its complement, one array a slice.
+    """
+    patterns = {}
+    for index, each in enumerate(clusters):
+        vectors, times = np.unique(each.reshape(len(each), 8), axis=0, return_counts=True)
+        patterns[repetition(index)] = ClusterPatterns(vectors.reshape(-1, 2, 1, 4), times.astype(np.int64))
+    patterns[OVERALL] = patterns[repetition(0)]
+    sides = np.array([each.sum(0) for each in clusters])
+    sizes = [int(np.any(each[:, 0], axis=-1).sum()) for each in clusters]
+    return _log(sides[:, 0], sides[:, 1], sizes, patterns, None, sides[0, 0])
+
+
+def log_of_classes(
+    tables: NDArray[np.int64], clusters: Sequence[NDArray[np.int64]] | None = None
+) -> CountedLog:
+    """A multi-class log whose slices are independent repetitions, rows or patients being the unit.
+
+    Parameters
+    ----------
+    tables : int64 array, shape (repetitions, K, K)
+        Rows by label and predicted class.
+    clusters : sequence of int64 arrays, shape (patients, K, K), optional
+        The same of each patient, one array a repetition.
+    """
+
+    def cells(matrix: NDArray[np.int64]) -> NDArray[np.int64]:
+        """With the column of predictions that are no class, as (..., K (K + 1))."""
+        wider = np.concatenate([matrix, np.zeros_like(matrix[..., :1])], axis=-1)
+        return wider.reshape(*matrix.shape[:-2], -1)
+
+    patterns, sizes = None, [None] * len(tables)
+    if clusters is not None:
+        patterns, sizes = {}, [len(each) for each in clusters]
+        for index, each in enumerate(clusters):
+            vectors, times = np.unique(cells(each), axis=0, return_counts=True)
+            totals = np.stack([vectors, np.zeros_like(vectors)], axis=1)[:, :, None, :]
+            patterns[repetition(index)] = ClusterPatterns(totals, times.astype(np.int64))
+        patterns[OVERALL] = patterns[repetition(0)]
+    inside = cells(tables)
+    number = tables.shape[-1]
+    space = OutcomeSpace("multiclass", tuple(f"class {k}" for k in range(number)), 1, number * (number + 1))
+    return replace(_log(inside, np.zeros_like(inside), sizes, patterns, None, inside[0]), space=space)
+
+
 def weighted_cells(rows: NDArray[np.int64], weight: NDArray[np.float64]) -> WeightedCells:
-    """Sums of weights and of their squares, from outcomes of shape (rows, 4) and their weights, (rows, 1)."""
-    inside, squares = (rows * weight).sum(0)[None], (rows * weight**2).sum(0)[None]
-    return WeightedCells(inside, np.zeros_like(inside), squares, np.zeros_like(squares))
+    """Sums of weights and of their powers, from outcomes of shape (rows, 4) and their weights, (rows, 1)."""
+    inside, squares, fourths = ((rows * weight**power).sum(0)[None] for power in (1, 2, 4))
+    nothing = np.zeros_like(inside)
+    return WeightedCells(inside, nothing, squares, nothing, fourths, nothing)
 
 
 def _log(
@@ -92,7 +145,7 @@ def _log(
         SliceCounts(
             OVERALL,
             whole[None],
-            np.zeros((1, 4), dtype=np.int64),
+            np.zeros_like(whole)[None],
             failed,
             0,
             int(whole.sum()),
@@ -143,11 +196,22 @@ def recall_only(events: NDArray[np.int64], trials: NDArray[np.int64] | int) -> N
 
 
 def beta_binomial(
-    rng: np.random.Generator, sizes: NDArray[np.int64], share: float | NDArray[np.float64], correlation: float
+    rng: np.random.Generator,
+    sizes: NDArray[np.int64],
+    share: float | NDArray[np.float64],
+    correlation: float,
+    *,
+    rank: NDArray[np.float64] | None = None,
 ) -> NDArray[np.int64]:
-    """Hits of patients whose own rate varies: Beta with mean ``share`` and intra-class correlation given."""
+    """Hits of patients whose own rate varies: Beta with mean ``share`` and intra-class correlation given.
+
+    ``rank``: which quantile of the law a patient has; drawn where not given.
+    """
     if correlation == 0:
         return rng.binomial(sizes, share)
     scale = (1 - correlation) / correlation
-    own = rng.beta(share * scale, (1 - share) * scale, sizes.shape)
+    if rank is None:
+        own = rng.beta(share * scale, (1 - share) * scale, sizes.shape)
+    else:
+        own = beta.ppf(rank, share * scale, (1 - share) * scale)
     return rng.binomial(sizes, own)

@@ -12,6 +12,8 @@ from slices.analysis import analyse
 from slices.counts import CountedLog
 
 SEED = 20261120
+# What `[statistics] resamples` is by default.
+RESAMPLES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +35,20 @@ class Measured:
 
 
 def selected_limits(
-    log: CountedLog, metric: str, *, resamples: int
+    log: CountedLog, metric: str, klass: str | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Limits of one metric in every repetition, as the analysis selects them; NaN where it has none."""
-    analysis = analyse(log, metrics=(metric,), resamples=resamples, seed=SEED, threads=1)
-    pairs = [(record.estimates[0].low, record.estimates[0].high) for record in analysis.slices]
+    """Limits of one metric in every repetition, as the analysis selects them; NaN where it has none.
+
+    ``klass`` None: over all classes, where there are several.
+    """
+    analysis = analyse(log, metrics=(metric,), resamples=RESAMPLES, seed=SEED, threads=1)
+    pairs = [
+        (estimate.low, estimate.high)
+        for record in analysis.slices
+        if record.klass == klass
+        for estimate in record.estimates
+        if estimate.metric == metric
+    ]
     limits = np.array(pairs, dtype=np.float64)
     return limits[:, 0], limits[:, 1]
 

@@ -186,12 +186,17 @@ class SliceCounts:
 
 @dataclass(frozen=True, slots=True)
 class WeightedCells:
-    """Sums of weights and of squared weights; arrays shaped as ``inside`` / ``outside``."""
+    """Sums of weights and of their powers; arrays shaped as ``inside`` / ``outside``.
+
+    Fourth powers tell how sure the sums of squares are (`slices.estimates.degrees`).
+    """
 
     inside: NDArray[np.float64]
     outside: NDArray[np.float64]
     inside_squares: NDArray[np.float64]
     outside_squares: NDArray[np.float64]
+    inside_fourths: NDArray[np.float64]
+    outside_fourths: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

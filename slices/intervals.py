@@ -231,24 +231,34 @@ def mover_ratio(
     return lower, upper
 
 
-def mover_mean(values: ArrayLike, lows: ArrayLike, highs: ArrayLike, weights: ArrayLike) -> Pair:
-    """Limits of a weighted sum of independent quantities from their own limits.
+def mover_mean(
+    values: ArrayLike, lows: ArrayLike, highs: ArrayLike, weights: ArrayLike, correlation: ArrayLike = 0.0
+) -> Pair:
+    """Limits of a weighted sum of quantities from their own limits.
 
     Parameters
     ----------
     values, lows, highs : array_like, shape (..., terms)
     weights : array_like, shape (..., terms)
         Not negative; 1 / terms each for a mean.
+    correlation : array_like, shape (...)
+        Of any two of the quantities; 0: independent.
 
     References
     ----------
-    Zou, Huang & Zhang (2009), Comput. Stat. Data Anal. 53, 3755-3764.
+    Zou, Huang & Zhang (2009), Comput. Stat. Data Anal. 53, 3755-3764; with a correlation Zou & Donner
+    (2008), Stat. Med. 27, 1693-1702, equations 5 and 6.
     """
     v, low, high, w = np.broadcast_arrays(*_floats(values, lows, highs, weights))
     centre = np.sum(w * v, axis=-1)
-    down = np.sqrt(np.sum((w * (v - low)) ** 2, axis=-1))
-    up = np.sqrt(np.sum((w * (high - v)) ** 2, axis=-1))
-    return centre - down, centre + up
+    rho = np.asarray(correlation, dtype=np.float64)
+
+    def together(reach: Array) -> Array:
+        squares = np.sum(reach**2, axis=-1)
+        crossed = np.sum(reach, axis=-1) ** 2 - squares
+        return np.asarray(np.sqrt(np.maximum(squares + rho * crossed, 0.0)))
+
+    return centre - together(w * (v - low)), centre + together(w * (high - v))
 
 
 def score_p_value(count: ArrayLike, n: ArrayLike, count_other: ArrayLike, n_other: ArrayLike) -> Array:

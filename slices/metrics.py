@@ -294,6 +294,11 @@ class PooledMetric:
         return "micro" if self.name.startswith("micro_") else "macro"
 
     @property
+    def is_proportion(self) -> bool:
+        """Whether it is a share of rows, with the closed-form limits of one."""
+        return self.how == "accuracy" or (self.how == "micro" and self.base.kind == "proportion")
+
+    @property
     def base(self) -> Metric:
         """The metric of one class that is averaged; recall for accuracy and MCC (every row has a label)."""
         if self.name in ("accuracy", "mcc", "balanced_accuracy"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from slices.counts import CountedLog
-from slices.estimates.selection import BCA, METHODS, NONE, PERCENTILE
+from slices.estimates.selection import BCA, METHODS, NONE
 from slices.resampling import FEWEST_IN_TAIL
 from slices.said import say, sentence_pair
 
@@ -72,7 +72,7 @@ def method_sentences(
             methods=[METHODS[code] for code in codes],
         )
     )
-    if BCA in codes or PERCENTILE in codes:
+    if BCA in codes:
         sentences.append(
             say(
                 "statistics.bootstrap",
@@ -123,7 +123,7 @@ def method_sentences(
                 proportions=proportions,
             )
         )
-    if BCA in codes or PERCENTILE in codes:
+    if BCA in codes:
         agrees = say(
             "statistics.p_bootstrap",
             "Before it is adjusted, a p-value is that of a difference of zero and agrees with the "

@@ -52,6 +52,7 @@ class _Cells:
     units: NDArray[np.int64] | None
     weights: NDArray[np.float64] | None
     squares: NDArray[np.float64] | None
+    fourths: NDArray[np.float64] | None
 
     def place(self, codes: Sequence[int]) -> int:
         """Place of a cell; the last one where no row of it is counted."""
@@ -200,12 +201,15 @@ class Details:
 
         weights: NDArray[np.float64] | None = None
         squares: NDArray[np.float64] | None = None
+        fourths: NDArray[np.float64] | None = None
         if rows.weight is not None:
             entry = np.searchsorted(keys, key) * self.layout.counted + rows.outcome
             size = (len(keys) + 1) * self.layout.counted
             shape = (len(keys) + 1, self.layout.strata, self.layout.cells)
             weights = summed(entry, rows.weight, size).reshape(shape)
-            squares = summed(entry, rows.weight**2, size).reshape(shape)
+            square = rows.weight**2
+            squares = summed(entry, square, size).reshape(shape)
+            fourths = summed(entry, square**2, size).reshape(shape)
         return _Cells(
             keys=keys,
             sizes=sizes,
@@ -213,20 +217,26 @@ class Details:
             units=distinct(rows.unit),
             weights=weights,
             squares=squares,
+            fourths=fourths,
         )
 
     def _weighted(self, one: SliceCounts, cells: _Cells, at: int) -> WeightedCells:
         assert cells.weights is not None
         assert cells.squares is not None
+        assert cells.fourths is not None
         if not one.slice.order:
             nothing = np.zeros_like(cells.weights[at])
-            return WeightedCells(cells.weights[at], nothing, cells.squares[at], nothing)
+            return WeightedCells(
+                cells.weights[at], nothing, cells.squares[at], nothing, cells.fourths[at], nothing
+            )
         others = cells.present(at)
         return WeightedCells(
             inside=cells.weights[at],
             outside=cells.weights[:-1][others].sum(axis=0),
             inside_squares=cells.squares[at],
             outside_squares=cells.squares[:-1][others].sum(axis=0),
+            inside_fourths=cells.fourths[at],
+            outside_fourths=cells.fourths[:-1][others].sum(axis=0),
         )
 
     def _sides(self, slice_: Slice, against: Slice | None = None) -> NDArray[np.uint8]:

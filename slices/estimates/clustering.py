@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slices.counts import ClusterPatterns, OutcomeSpace
+from slices.estimates.comparison import WeightedSides
 from slices.estimates.degrees import matched_degrees
 from slices.estimates.selection import NO_VARIANCE, Design, Unit
 from slices.metrics import METRICS, Metric, PooledMetric, gradient
@@ -48,6 +49,7 @@ def linearise(
     patterns: ClusterPatterns,
     metrics: Sequence[Metric | PooledMetric],
     unit: Unit = "cluster",
+    weights: WeightedSides | None = None,
 ) -> dict[str, Errors]:
     """Standard errors of one slice and its comparator between clusters.
 
@@ -58,6 +60,14 @@ def linearise(
     metrics : sequence of Metric or PooledMetric
     unit : str
         What the patterns are of.
+    weights : WeightedSides, optional
+        The rows' weights, where they have any (``patterns`` then holds sums of weights).
+
+    Notes
+    -----
+    ``Design.ends``: the contributing clusters, times the share that Kish's effective number is of the
+    rows in the denominator: weights that are all alike change nothing, and one patient with most of
+    the weight is little more than one patient.
 
     References
     ----------
@@ -100,13 +110,52 @@ def linearise(
         correlation = np.where(moving, cross / np.where(moving, scale, 1), 0.0)
         with np.errstate(divide="ignore", invalid="ignore"):
             effective = trials * simple / error**2
+        degrees = matched_degrees(influence, times, clusters)
+        largest, ends = size.max(axis=0), clusters
+        if weights is not None:
+            here, kish = rows_behind(space, metric, weights)
+            alike = (here > 0) & (kish >= here * (1 - NO_VARIANCE))
+            largest = np.where(alike & (here == clusters), 1.0, np.inf)
+            ends = np.where(alike, clusters, clusters * kish / np.maximum(here, 1.0))
+            between = np.tensordot(times, size, axes=1) ** 2
+            squared = np.tensordot(times, size**2, axes=1)
+            most = np.where(squared > 0, between / np.where(squared > 0, squared, 1.0), 1.0) - 1
+            degrees = np.where(alike, degrees, np.minimum(degrees, np.maximum(most, 1.0)))
         # Where nothing varies between clusters (at 0 and 1, or all of one share) each is worth one row,
         # as its limits have it.
-        effective = np.where(np.isfinite(effective), effective, clusters)
-        degrees = matched_degrees(influence, times, clusters)
-        design = Design(error, clusters, effective, size.max(axis=0), degrees, unit)
+        effective = np.where(np.isfinite(effective), effective, ends)
+        design = Design(error, clusters, effective, largest, degrees, ends, unit)
         result[metric.name] = Errors(design, correlation)
     return result
+
+
+def denominator_rows(metric: Metric | PooledMetric, kinds: Array) -> Array:
+    """What one row of each kind adds to the metric's denominator, (kinds, classes) or (kinds, 1).
+
+    Parameters
+    ----------
+    kinds : array, shape (kinds, classes, 4)
+        One row of each outcome, in the classes' tables.
+    """
+    if isinstance(metric, PooledMetric):
+        return metric.trials(kinds)[:, None]
+    return metric.trials(kinds) if metric.kind in ("proportion", "f1") else np.asarray(kinds.sum(-1))
+
+
+def rows_behind(
+    space: OutcomeSpace, metric: Metric | PooledMetric, weights: WeightedSides
+) -> tuple[Array, Array]:
+    """Rows in the denominator of both sides, and Kish's effective number of them: (2, classes) each."""
+    kinds = np.asarray(
+        space.confusion(np.eye(space.strata * space.cells).reshape(-1, space.strata, space.cells)),
+        dtype=np.float64,
+    )
+    inside = (denominator_rows(metric, kinds) > 0).astype(np.float64)
+    rows, total, squares = (
+        part.reshape(2, -1).astype(np.float64) @ inside
+        for part in (weights.rows, weights.totals, weights.squares)
+    )
+    return rows, np.where(squares > 0, total**2 / np.where(squares > 0, squares, 1.0), 0.0)
 
 
 def only_rounding(error: Array, rows: Array) -> NDArray[np.bool_]:

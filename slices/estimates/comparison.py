@@ -74,20 +74,42 @@ def both_sides(counted: CountedLog, pairs: Sequence[Pair]) -> tuple[NDArray[np.i
     )
 
 
-def weighted_sides(counted: CountedLog, pair: Pair) -> tuple[Array, Array] | None:
-    """Sums of weights (on average 1 a row) and of squares, each (2, strata, cells); None: no weights."""
-    here = counted.slices[pair.index].weighted
+@dataclass(frozen=True, slots=True)
+class WeightedSides:
+    """Rows of a slice and of its comparator, and their weights (on average 1 a row of the log).
+
+    Attributes
+    ----------
+    rows : int array, shape (2, strata, cells)
+    totals, squares, fourths : float64 array, shape (2, strata, cells)
+        Sums of weights, of their squares and of their fourth powers.
+    """
+
+    rows: NDArray[np.int64]
+    totals: Array
+    squares: Array
+    fourths: Array
+
+
+def weighted_sides(counted: CountedLog, pair: Pair) -> WeightedSides | None:
+    """Both sides of a pair; None where the log has no weights."""
+    one = counted.slices[pair.index]
+    here = one.weighted
     if here is None:
         return None
     mean = mean_weight(counted)
-    if pair.other is None:
-        totals, squares = [here.inside, here.outside], [here.inside_squares, here.outside_squares]
-    else:
-        other = counted.slices[pair.other].weighted
+    parts = [
+        (one.inside, here.inside, here.inside_squares, here.inside_fourths),
+        (one.outside, here.outside, here.outside_squares, here.outside_fourths),
+    ]
+    if pair.other is not None:
+        second = counted.slices[pair.other]
+        other = second.weighted
         if other is None:
             raise ValueError("A weighted log has weights in every slice.")
-        totals, squares = [here.inside, other.inside], [here.inside_squares, other.inside_squares]
-    return np.stack(totals) / mean, np.stack(squares) / mean**2
+        parts[1] = (second.inside, other.inside, other.inside_squares, other.inside_fourths)
+    rows, totals, squares, fourths = (np.stack(each) for each in zip(*parts, strict=True))
+    return WeightedSides(rows, totals / mean, squares / mean**2, fourths / mean**4)
 
 
 def mean_weight(counted: CountedLog) -> float:

@@ -62,12 +62,30 @@ def matched_degrees(
         Clusters that contribute.
     """
     clusters = np.maximum(np.asarray(number, dtype=np.float64), 1.0)
-    most = np.maximum(clusters - 1, 1.0)
     second = np.tensordot(times, influence**2, axes=1)
     # Divided before squared: influences of large logs are tiny, their fourth powers vanish.
     scaled = influence / np.sqrt(np.where(second > 0, second, 1.0))
     # Squared twice: other powers of negative numbers take ten times as long.
-    excess = np.tensordot(times, (scaled**2) ** 2, axes=1) - 1 / clusters
-    alike = (excess <= 2 / most) | (second <= 0)
+    return degrees_of(np.tensordot(times, (scaled**2) ** 2, axes=1), second > 0, clusters)
+
+
+def degrees_of(
+    fourth: NDArray[np.float64], moving: NDArray[np.bool_], number: ArrayLike
+) -> NDArray[np.float64]:
+    """`matched_degrees` from moments alone.
+
+    Parameters
+    ----------
+    fourth : float64 array, shape (...)
+        Sum of the fourth powers of influences whose squares sum to 1.
+    moving : bool array, shape (...)
+        Whether there is any influence to scale so.
+    number : array_like, shape (...)
+        Units that contribute.
+    """
+    units = np.maximum(np.asarray(number, dtype=np.float64), 1.0)
+    most = np.maximum(units - 1, 1.0)
+    excess = fourth - 1 / units
+    alike = (excess <= 2 / most) | ~moving
     wanted = np.where(alike, most, 2 / np.where(alike, 1.0, excess))
     return np.asarray(np.clip(wanted, np.minimum(FEWEST, most), most))

@@ -1,7 +1,7 @@
-"""Design effects: how many rows of a slice tell as much as one independent row.
+"""Design effects: what limits made outside the estimates must be told of clusters and weights.
 
-Belongs here: what limits made from plain counts must be told of clusters. Does not: the estimates'
-own limits (`slices.estimates.selection`).
+Belongs here: how many rows of a slice tell as much as one independent row; one slice's designs. Does
+not: the estimates' own limits (`slices.estimates.selection`).
 """
 
 from __future__ import annotations
@@ -12,9 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from slices.counts import CountedLog
+from slices.counts import ClusterPatterns, CountedLog
 from slices.estimates.clustering import linearise
+from slices.estimates.comparison import COMPLEMENT, Pair, mean_weight, weighted_sides
 from slices.estimates.degrees import satterthwaite_degrees
+from slices.estimates.selection import Design
+from slices.estimates.weighting import linearise_rows
 from slices.metrics import METRICS, Metric
 from slices.slicing import Slice
 
@@ -55,6 +58,37 @@ def design_effects(counted: CountedLog, slice_: Slice, metrics: Sequence[Metric]
         few = (stdtrit(np.maximum(design.degrees, 1), 0.975) / ndtri(0.975)) ** 2
         result[name] = DesignEffect(effect, np.where(rows > 0, few, 1.0))
     return result
+
+
+def slice_designs(
+    counted: CountedLog, index: int, metrics: Sequence[Metric]
+) -> tuple[NDArray[np.float64], dict[str, Design]]:
+    """The confusion counts of the slice at a place, (classes, 4), and designs as its estimates have them.
+
+    Counts are sums of weights (on average 1 a row of the log) where rows have weights.
+
+    Raises
+    ------
+    ValueError
+        The log has neither clusters nor weights.
+    """
+    counts = counted.slices[index]
+    weights = weighted_sides(counted, Pair(index, COMPLEMENT))
+    table = np.asarray(counted.space.confusion(counts.inside), dtype=np.float64)
+    if weights is not None:
+        table = np.asarray(counted.space.confusion(weights.totals[0]), dtype=np.float64)
+    if counted.clusters is not None and counted.patterns is not None:
+        patterns = counted.patterns(counts.slice)
+        if weights is not None:
+            totals = patterns.totals.astype(np.float64) / mean_weight(counted)
+            patterns = ClusterPatterns(totals, patterns.multiplicity)
+        errors = linearise(counted.space, patterns, metrics, weights=weights)
+    elif weights is not None:
+        errors = linearise_rows(counted.space, weights, metrics)
+    else:
+        raise ValueError("Rows that are independent and of equal weight need no design.")
+    inside = (np.zeros((), dtype=np.intp),)
+    return table, {name: each.design.at(inside) for name, each in errors.items()}
 
 
 def share_effect(hits: NDArray[np.bool_], clusters: NDArray[np.int64] | None) -> float:

@@ -164,7 +164,7 @@ class Estimation:
             pair = pairs[place]
             weights = weighted_sides(counted, pair)
             if weights is not None:
-                sums[place] = np.asarray(counted.space.confusion(weights[0]), dtype=np.float64)
+                sums[place] = np.asarray(counted.space.confusion(weights.totals), dtype=np.float64)
             if counted.patterns is not None and (parts or pooled):
                 patterns = joint_patterns(counted, pair)
                 distinct[place] = patterns.multiplicity.size
@@ -172,13 +172,11 @@ class Estimation:
                     patterns = replace(
                         patterns, totals=patterns.totals.astype(np.float64) / mean_weight(counted)
                     )
-                by_class[place] = linearise(counted.space, patterns, parts, unit)
-                over[place] = linearise(counted.space, patterns, pooled, unit)
+                by_class[place] = linearise(counted.space, patterns, parts, unit, weights)
+                over[place] = linearise(counted.space, patterns, pooled, unit, weights)
             elif weights is not None:
-                here = counted.slices[pair.index].inside
-                table = np.stack([here, comparator(counted.slices, pair)])
-                by_class[place] = linearise_rows(counted.space, *weights, table, parts)
-                over[place] = linearise_rows(counted.space, *weights, table, pooled)
+                by_class[place] = linearise_rows(counted.space, weights, parts)
+                over[place] = linearise_rows(counted.space, weights, pooled)
             if by_class:
                 progress("linearising", number + 1, len(pairs))
         every = range(len(pairs))
@@ -255,15 +253,13 @@ class Estimation:
         else:
             metric = METRICS[name]
             support = [metric.support(table) for table in rows]
-            valid = [
-                bootstrap_valid(metric, metric.of(tables[side]), support[side], designs[side])
-                for side in (0, 1)
-            ]
+            valid = [bootstrap_valid(metric, rows[side], support[side], designs[side]) for side in (0, 1)]
         if self.counted.slices[0].weighted is not None:
             # Weighted figures have linearised limits: their draws would need every row's weight.
             valid = [np.zeros_like(side) for side in valid]
         # A slice's own limits come from its draws with the complement.
         complement = np.array([pair.other is None for pair in self.pairs])[:, None]
+        closed = POOLED[name].is_proportion if pooled else METRICS[name].kind == "proportion"
         nothing = np.full(value.value.shape, np.nan)
         figure = POOLED[name] if pooled else METRICS[name]
         known = [np.isfinite(figure.of(table)) for table in (*rows, *tables)]
@@ -276,7 +272,7 @@ class Estimation:
             other_support=support[1],
             undefined=np.zeros((3, *value.value.shape)),
             scarce=np.zeros((3, *value.value.shape), dtype=np.bool_),
-            bootstrap=valid[0] & complement,
+            bootstrap=valid[0] & complement & (not closed),
             bootstrap_gap=valid[0] & valid[1],
             p_holm=nothing,
             p_bh=nothing,

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from slices.estimates.selection import EXACT_BELOW, LATTICE_BELOW
+from slices.estimates.selection import EXACT_BELOW, LATTICE_BELOW, LATTICE_SHARE
 from slices.said import say
 
 RuleKind = Literal["at_least", "at_most", "gap_at_most", "ratio_at_least"]
@@ -258,6 +258,11 @@ def _needed_for_value(
             None, reason=say("needed.most", "More than {units:,} rows would be needed.", units=MOST_UNITS)
         )
     units = ceil(effective * arm.design_effect)
+    if arm.clusters:
+        # No limit lies beyond the one that so many clusters would have without (or with only) errors.
+        far, alpha = (floor, 1 - pointwise) if value > floor else (1 - floor, 1 - simultaneous)
+        least = ceil(log(alpha / 2) / log(far)) - arm.clusters
+        units = max(units, ceil(least * arm.units / arm.clusters))
     return Needed(units, _in_clusters(units, arm))
 
 
@@ -310,8 +315,8 @@ def decision_power(
     -----
     *Fails* is read from Clopper-Pearson: the upper limit of X of N lies below the floor iff
     P(Bin(N, floor) <= X) < alpha / 2. *Meets* is read as `slices.estimates.selection` selects limits in
-    closed form: exact below 30 units, else the wider of Wilson and Jeffreys (bootstrap limits of large
-    denominators agree with these to a count or two). So each decision is a critical count of N.
+    closed form: exact below 30 units, else the wider of Wilson and Jeffreys. So each decision is a
+    critical count of N.
     """
     from scipy.stats import binom
 
@@ -330,7 +335,7 @@ def _meets_from(total: NDArray[np.float64], floor: float, alpha: float) -> NDArr
     from scipy.stats import binom
 
     exact = binom.ppf(1 - alpha / 2, total, floor) + 1
-    level = np.where(total < LATTICE_BELOW, 0.9, 1.0) * alpha
+    level = np.where(total < LATTICE_BELOW, LATTICE_SHARE, 1.0) * alpha
     # Wilson's lower limit reaches the floor where the score test at the floor rejects.
     spread = np.sqrt(total * floor * (1 - floor))
     wilson = np.ceil(total * floor - _normal_quantiles(level / 2) * spread - 1e-9)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slices.counts import ClusterPatterns, OutcomeSpace
-from slices.estimates.selection import BCA, PERCENTILE
+from slices.estimates.selection import BCA
 from slices.metrics import Metric, PooledMetric
 from slices.resampling import (
     FEWEST_IN_TAIL,
@@ -133,16 +133,13 @@ def replicate(
                 continue
             usable = rows[:defined]
             z0 = bias_correction(usable, value)
-            tails, code = bca_tails(z0, a, alpha), BCA
-            if not _enough(tails, defined):
-                z0, a = 0.0, 0.0
-                tails, code = (alpha / 2, 1 - alpha / 2), PERCENTILE
+            tails = bca_tails(z0, a, alpha)
             scarce[quantity, number] = not _enough(tails, defined)
             if scarce[quantity, number] or usable[0] == usable[-1]:
                 continue
             low[quantity, number] = quantile(usable, tails[0])
             high[quantity, number] = quantile(usable, tails[1])
-            method[quantity, number] = code
+            method[quantity, number] = BCA
             if quantity == DIFFERENCE:
                 p_value[number] = bca_p_value(usable, z0, a, 0.0)
     return Replicated(low, high, p_value, method, undefined, scarce)

@@ -10,18 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from slices.counts import FN, FP, TN, TP, CountedLog, SliceCounts
-from slices.estimates.design_effects import design_effects
+from slices.counts import CountedLog, SliceCounts
+from slices.estimates.design_effects import slice_designs
+from slices.estimates.selection import METHODS, bounds, correlation_of_halves
 from slices.metrics import METRICS
 from slices.said import say
 from slices.slicing import Slice
-from slices.supplements.weights import AtPrevalence, kish_effective, npv_at, precision_at
-
-WEIGHTED_CLUSTERS = say(
-    "undefined.weighted_clusters", "the log has weights and clusters: no interval that allows for both"
-)
+from slices.supplements.weights import AtPrevalence, Rate, npv_at, precision_at, predictive
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,41 +45,73 @@ def at_prevalence(
 
     Notes
     -----
-    Recall and false positive rate are the log's; with clusters each rests on its rows over its design
-    effect, with weights on Kish's effective number of its denominator.
+    Recall and specificity are the log's. Of independent rows they have Wilson's limits; with clusters
+    or weights those that the estimates themselves get, and with clusters the correlation that the same
+    patients give them: where hard patients are wrong in both classes, recall and the false positive rate
+    move apart together.
     """
     if not counted.space.negatives:
         return ()
     found = []
-    for counts in counted.slices:
+    for index, counts in enumerate(counted.slices):
         if counts.slice.order > 1:
             continue
-        tables = _effective(counted, counts)
-        for klass, table in zip(counted.space.classes, tables, strict=True):
-            if klass not in prevalence:
-                continue
-            share = prevalence[klass]
-            for name, adjusted in (("precision", precision_at), ("npv", npv_at)):
-                value = adjusted(share, *(float(v) for v in table), confidence=confidence)
-                if counted.clusters is not None and counts.weighted is not None and value.undefined is None:
-                    value = AtPrevalence(value.value, None, None, value.method, WEIGHTED_CLUSTERS)
-                found.append(Adjusted(counts.slice, klass, name, share, value))
+        known = [k for k, klass in enumerate(counted.space.classes) if klass in prevalence]
+        shares = {k: prevalence[counted.space.classes[k]] for k in known}
+        if counted.clusters is None and counts.weighted is None:
+            values = _of_rows(counted, counts, shares, confidence)
+        else:
+            values = _of_design(counted, index, shares, confidence)
+        for k in known:
+            for name, value in zip(("precision", "npv"), values[k], strict=True):
+                found.append(Adjusted(counts.slice, counted.space.classes[k], name, shares[k], value))
     return tuple(found)
 
 
-def _effective(counted: CountedLog, counts: SliceCounts) -> NDArray[np.float64]:
-    """Counts in independent rows, shape (classes, 4): positives by recall, negatives by fpr."""
-    table = counted.space.confusion(counts.inside).astype(np.float64)
-    if counts.weighted is not None:
-        table = counted.space.confusion(counts.weighted.inside).astype(np.float64)
-        squares = counted.space.confusion(counts.weighted.inside_squares).astype(np.float64)
-        for k in range(len(table)):
-            for places in ([TP, FN], [FP, TN]):
-                total = float(table[k, places].sum())
-                kish = kish_effective(total, float(squares[k, places].sum()))
-                table[k, places] *= kish / total if total > 0 else 0.0
-        return table
-    worth = design_effects(counted, counts.slice, [METRICS["recall"], METRICS["fpr"]])
-    for name, places in (("recall", [TP, FN]), ("fpr", [FP, TN])):
-        table[:, places] /= (worth[name].effect * worth[name].few)[0][:, None]
-    return table
+def _of_rows(
+    counted: CountedLog, counts: SliceCounts, shares: Mapping[int, float], confidence: float
+) -> dict[int, tuple[AtPrevalence, AtPrevalence]]:
+    """Precision and NPV of each class, rows being independent."""
+    tables = counted.space.confusion(counts.inside).astype(np.float64)
+    found = {}
+    for k, share in shares.items():
+        cells = [float(v) for v in tables[k]]
+        found[k] = tuple(at(share, *cells, confidence=confidence) for at in (precision_at, npv_at))
+    return {k: (pair[0], pair[1]) for k, pair in found.items()}
+
+
+def _of_design(
+    counted: CountedLog, index: int, shares: Mapping[int, float], confidence: float
+) -> dict[int, tuple[AtPrevalence, AtPrevalence]]:
+    """Precision and NPV of each class, from rates whose rows are not independent or have weights."""
+    halves = [METRICS[name] for name in ("recall", "specificity")]
+    table, designs = slice_designs(counted, index, [*halves, METRICS["balanced_accuracy"]])
+    limits = [bounds(metric, table, 1 - confidence, designs=designs) for metric in halves]
+    correlation = correlation_of_halves(designs)
+    found = {}
+    # Rows whose weights are all alike in each class are rows without weights.
+    equal = np.all(
+        [(designs[m.name].largest <= 1) & (designs[m.name].unit == "weighted row") for m in halves], axis=0
+    )
+    of_rows = _of_rows(counted, counted.slices[index], shares, confidence)
+    for k, share in shares.items():
+        if equal[k]:
+            found[k] = of_rows[k]
+            continue
+        recall, specificity = (
+            Rate(float(each.value[k]), float(each.low[k]), float(each.high[k])) for each in limits
+        )
+        method = say(
+            "method.bayes_design",
+            "Bayes' theorem at the stated prevalence; MOVER on the log scale (recall: {recall}; "
+            "specificity: {specificity})",
+            recall=METHODS[limits[0].method[k]],
+            specificity=METHODS[limits[1].method[k]],
+        )
+        # 1 - x moves against x.
+        apart = -float(correlation[k])
+        found[k] = (
+            predictive(share, recall, specificity.turned, apart, method),
+            predictive(1 - share, specificity, recall.turned, apart, method),
+        )
+    return found

@@ -7,7 +7,7 @@ Belongs here: case-enriched sets, a stated target prevalence. Does not: errors o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf
+from math import inf, isnan, nan
 
 from slices.said import say
 
@@ -59,52 +59,97 @@ def precision_at(
     case-control studies, Statistics in Medicine 26, 2170-2183. Zou & Donner (2008), Statistics in
     Medicine 27, 1693-1702.
     """
-    return _bayes(prevalence, (tp, tp + fn), (fp, fp + tn), confidence)
+    return _from_counts(prevalence, (tp, tp + fn), (fp, fp + tn), confidence)
 
 
 def npv_at(
     prevalence: float, tp: float, fp: float, fn: float, tn: float, *, confidence: float = 0.95
 ) -> AtPrevalence:
     """Negative predictive value at a stated prevalence; as `precision_at` with the classes exchanged."""
-    return _bayes(1 - prevalence, (tn, fp + tn), (fn, tp + fn), confidence)
+    return _from_counts(1 - prevalence, (tn, fp + tn), (fn, tp + fn), confidence)
 
 
-def _bayes(
-    prior: float, hits: tuple[float, float], false: tuple[float, float], confidence: float
-) -> AtPrevalence:
-    """Posterior share from a prior and the rates of right and wrong calls, with limits."""
-    from slices.intervals import mover_ratio, wilson
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Share of right (or of wrong) calls in one class, with its limits; NaN where the class has no row."""
 
-    method = say(
-        "method.bayes",
-        "Bayes' theorem at the stated prevalence; MOVER of two Wilson intervals on the log scale",
-    )
+    value: float
+    low: float
+    high: float
+
+    @property
+    def turned(self) -> Rate:
+        """The other calls' share."""
+        return Rate(1 - self.value, 1 - self.high, 1 - self.low)
+
+
+def predictive(prior: float, right: Rate, wrong: Rate, correlation: float, method: str) -> AtPrevalence:
+    """Posterior share from a prior and the rates of right and wrong calls, with limits.
+
+    Parameters
+    ----------
+    prior : float
+        In (0, 1).
+    right, wrong : Rate
+        Recall and false positive rate for precision; specificity and false negative rate for NPV.
+    correlation : float
+        Of the two estimates: 0 where they rest on different rows, not where on the same patients.
+    method : str
+        How the rates' limits were made.
+
+    Raises
+    ------
+    ValueError
+        A prior outside (0, 1).
+
+    References
+    ----------
+    Zou & Donner (2008), Statistics in Medicine 27, 1693-1702, section 3.3.
+    """
+    from slices.intervals import mover_ratio
+
     if not 0 < prior < 1:
         raise ValueError(f"prevalence is {prior:g}: give a share between 0 and 1, both excluded")
-    if hits[1] <= 0 or false[1] <= 0:
+    if isnan(right.value) or isnan(wrong.value):
         return AtPrevalence(
             None, None, None, method, say("undefined.class_without_row", "One of the two classes has no row.")
         )
-    right, wrong = hits[0] / hits[1], false[0] / false[1]
-    if right == 0 and wrong == 0:
+    if right.value == 0 and wrong.value == 0:
         return AtPrevalence(
             None, None, None, method, say("undefined.never_predicted", "No row is predicted so: 0 of 0.")
         )
-    alpha = 1 - confidence
-    bounds = [wilson(*pair, alpha) for pair in (hits, false)]
-    (l1, h1), (l0, h0) = ((float(low), float(high)) for low, high in bounds)
     prior_odds = prior / (1 - prior)
-    if wrong > 0:
-        low, high = mover_ratio(right, l1, h1, wrong, l0, h0)
+    if wrong.value > 0:
+        low, high = mover_ratio(
+            right.value, right.low, right.high, wrong.value, wrong.low, wrong.high, correlation
+        )
         return AtPrevalence(
-            _share(prior_odds * right / wrong),
+            _share(prior_odds * right.value / wrong.value),
             _share(prior_odds * float(low)),
             _share(prior_odds * float(high)),
             method,
         )
     # With no false call the ratio is infinite: turn it over, its limits turn with it.
-    low, high = mover_ratio(wrong, l0, h0, right, l1, h1)
+    _, high = mover_ratio(wrong.value, wrong.low, wrong.high, right.value, right.low, right.high, correlation)
     return AtPrevalence(1.0, _share(prior_odds / float(high)), 1.0, method)
+
+
+def _from_counts(
+    prior: float, hits: tuple[float, float], false: tuple[float, float], confidence: float
+) -> AtPrevalence:
+    """From independent rows: Wilson's limits of both rates."""
+    from slices.intervals import wilson
+
+    rates = []
+    for count, trials in (hits, false):
+        known = trials > 0
+        low, high = wilson(count, trials, 1 - confidence) if known else (nan, nan)
+        rates.append(Rate(count / trials if known else nan, float(low), float(high)))
+    method = say(
+        "method.bayes",
+        "Bayes' theorem at the stated prevalence; MOVER of two Wilson intervals on the log scale",
+    )
+    return predictive(prior, rates[0], rates[1], 0.0, method)
 
 
 def _share(odds: float) -> float:

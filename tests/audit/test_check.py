@@ -92,7 +92,7 @@ def test_weights_count_by_what_they_are_worth() -> None:
     cells = np.array([[120.0, 0, 120.0, 0]])
     squares = np.array([[300.0, 0, 300.0, 0]])
     outside = np.array([[350.0, 0, 350.0, 0]])
-    weighted = replace(one, weighted=WeightedCells(cells, outside, squares, outside))
+    weighted = replace(one, weighted=WeightedCells(cells, outside, squares, outside, squares, outside))
     assert gap_of(target(A), weighted, log_of(weighted)) == pytest.approx(slow(96, 700), abs=0.0006)
 
 

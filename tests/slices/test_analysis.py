@@ -56,9 +56,10 @@ LOG = binary(a=(600, 30, 90, 700), b=(80, 9, 12, 90), c=(9, 1, 3, 20), d=(5, 0, 
 
 def test_the_interval_follows_the_support():
     analysis = run(LOG)
+    assert estimate(found(analysis, "a"), "f1").method == "bootstrap, BCa"
     methods = {value: estimate(found(analysis, value), "recall").method for value in "abcd"}
     assert methods == {
-        "a": "bootstrap, BCa",
+        "a": "Wilson and Jeffreys, the wider",
         "b": "Wilson and Jeffreys, the wider",
         "c": "Clopper-Pearson",
         "d": "Clopper-Pearson",
@@ -234,9 +235,10 @@ def test_over_one_percent_undefined_replicates_means_the_small_sample_interval(m
     import slices.estimates.selection as selection
 
     monkeypatch.setattr(selection, "BOOTSTRAP_FROM", 2)
-    record = found(run(binary(a=(3, 1, 1, 300), b=(300, 40, 60, 500)), ["recall"]), "a")
-    item = estimate(record, "recall")
-    assert item.method.startswith("Clopper-Pearson; undefined in ")
+    monkeypatch.setattr(selection, "BOOTSTRAP_RARER", 1)
+    record = found(run(binary(a=(3, 1, 1, 300), b=(300, 40, 60, 500)), ["balanced_accuracy"]), "a")
+    item = estimate(record, "balanced_accuracy")
+    assert item.method.startswith("MOVER; undefined in ")
     assert item.method.endswith("% of the replicates")
 
 
@@ -310,11 +312,15 @@ def test_many_clusters_are_bootstrapped_and_agree_with_the_linearised_limits(mon
 
     monkeypatch.setattr(selection, "BOOTSTRAP_CLUSTERS", 500)
     tables, group = patients(3000, 4, 3)
-    analysis = run(clustered(tables, group), ["recall"])
-    item = estimate(found(analysis, "a"), "recall")
+    analysis = run(clustered(tables, group), ["recall", "balanced_accuracy"])
+    record = found(analysis, "a")
+    assert estimate(record, "recall").method == "logit-t over clusters"
+    assert disparity(record, "recall").method == "bootstrap, BCa"
+    item = estimate(record, "balanced_accuracy")
     assert item.method == "bootstrap, BCa"
-    error = np.sqrt(item.value * (1 - item.value) / item.effective)
-    assert item.high - item.low == pytest.approx(2 * 1.96 * error, rel=0.06)
+    monkeypatch.setattr(selection, "BOOTSTRAP_CLUSTERS", 5000)
+    linearised = estimate(found(run(clustered(tables, group), ["balanced_accuracy"]), "a"), item.metric)
+    assert item.high - item.low == pytest.approx(linearised.high - linearised.low, rel=0.06)
     assert "The unit that is resampled is the cluster" in analysis.method[0]
 
 
@@ -374,7 +380,8 @@ def test_classes_have_records_of_their_own_and_one_over_all():
     accuracy = estimate(over, "accuracy")
     assert accuracy.value == pytest.approx(np.trace(matrix[:, :3]) / matrix.sum())
     assert accuracy.support == matrix.sum()
-    assert accuracy.method == "bootstrap, BCa"
+    assert accuracy.method == "Wilson and Jeffreys, the wider"
+    assert estimate(over, "mcc").method == "bootstrap, BCa"
     macro = estimate(over, "macro_recall")
     assert macro.value == pytest.approx(np.mean(np.diag(matrix[:, :3]) / matrix.sum(1)))
     assert macro.support == 3
@@ -424,19 +431,20 @@ def with_weights(log, weights):
     made = []
     for counts, w in zip(log.slices[1:], weights, strict=True):
         others = [k for k, other in enumerate(log.slices[1:]) if other is not counts]
-        inside = counts.inside * w[None]
-        outside = sum(log.slices[1 + k].inside * weights[k][None] for k in others)
-        squares = sum(log.slices[1 + k].inside * weights[k][None] ** 2 for k in others)
-        cells = WeightedCells(inside, outside, counts.inside * w[None] ** 2, squares)
-        made.append(replace(counts, weighted=cells))
-    total = sum(m.weighted.inside for m in made)
-    squares = sum(m.weighted.inside_squares for m in made)
-    nothing = np.zeros_like(total)
-    overall = replace(log.slices[0], weighted=WeightedCells(total, nothing, squares, nothing))
+        sums = []
+        for power in (1, 2, 4):
+            sums.append(counts.inside * w[None] ** power)
+            sums.append(sum(log.slices[1 + k].inside * weights[k][None] ** power for k in others))
+        made.append(replace(counts, weighted=WeightedCells(*sums)))
+    sums = []
+    for name in ("inside", "inside_squares", "inside_fourths"):
+        total = sum(getattr(m.weighted, name) for m in made)
+        sums += [total, np.zeros_like(total)]
+    overall = replace(log.slices[0], weighted=WeightedCells(*sums))
     return replace(log, slices=(overall, *made))
 
 
-def test_equal_weights_change_no_value_and_hardly_a_limit():
+def test_equal_weights_change_no_value_and_no_limit():
     log = binary(a=(80, 9, 12, 90), b=(200, 20, 30, 300))
     plain, equal = run(log), run(with_weights(log, [np.full(4, 3.0)] * 2))
     for metric in ("recall", "fpr", "f1", "accuracy"):
@@ -444,8 +452,11 @@ def test_equal_weights_change_no_value_and_hardly_a_limit():
         assert two.value == pytest.approx(one.value)
         assert two.support == one.support
         assert two.effective == pytest.approx(two.support, rel=0.02)
-        assert two.low == pytest.approx(one.low, abs=0.015)
-        assert two.high == pytest.approx(one.high, abs=0.015)
+        assert (two.low, two.high, two.method) == (
+            pytest.approx(one.low),
+            pytest.approx(one.high),
+            one.method,
+        )
     assert "weighted by the log's weights" in " ".join(equal.method)
 
 
@@ -573,11 +584,11 @@ def test_p_values_are_adjusted_metric_by_metric():
 
 
 def test_too_few_draws_mean_the_closed_form_and_a_sentence():
-    analysis = run(LOG, ["recall"], resamples=1000)
-    assert estimate(found(analysis, "a"), "recall").method == "Wilson and Jeffreys, the wider"
+    analysis = run(LOG, ["f1"], resamples=1000)
+    assert estimate(found(analysis, "a"), "f1").method == "Wilson and Jeffreys, the wider"
     assert "fewer than 50 of the 1,000 draws lay beyond" in " ".join(analysis.method)
-    enough = run(LOG, ["recall"])
-    assert estimate(found(enough, "a"), "recall").method == "bootstrap, BCa"
+    enough = run(LOG, ["f1"])
+    assert estimate(found(enough, "a"), "f1").method == "bootstrap, BCa"
     assert "lay beyond a bootstrap limit" not in " ".join(enough.method)
 
 
@@ -631,9 +642,13 @@ def test_weighted_rows_are_no_clusters():
     assert record.simultaneous[0].method.startswith("Korn-Graubard, linearised for weights")
     assert not any("cluster" in e.method for e in record.estimates)
     perfect = with_weights(binary(a=(60, 0, 0, 80), b=(100, 20, 30, 150)), [np.array([1.0, 2, 4, 0.5])] * 2)
-    item = estimate(found(run(perfect, ["recall"]), "a"), "recall")
-    assert (item.method, item.clusters) == ("Clopper-Pearson, n = effective rows (Kish)", None)
+    record = found(run(perfect, ["recall", "accuracy"]), "a")
+    item = estimate(record, "recall")
+    assert (item.method, item.clusters) == ("Clopper-Pearson", None), "of one weight all"
     assert item.effective == pytest.approx(60)
+    item = estimate(record, "accuracy")
+    assert (item.method, item.clusters) == ("Clopper-Pearson, n = effective rows (Kish)", None)
+    assert item.effective == pytest.approx(100**2 / (60 + 80 / 4))
 
 
 def test_weights_that_sum_to_0_are_the_reason():

@@ -195,7 +195,7 @@ def test_weights_are_not_passed_over(log: Log) -> None:
     from slices.counts import WeightedCells
 
     ones = np.ones_like(log.counted.slices[0].inside, dtype=np.float64)
-    weighted = WeightedCells(ones, ones, ones, ones)
+    weighted = WeightedCells(*[ones] * 6)
     slices = tuple(replace(one, weighted=weighted) for one in log.counted.slices)
     with pytest.raises(LogError, match="leave out one of the two"):
         changes(replace(log.counted, slices=slices), ("recall",))

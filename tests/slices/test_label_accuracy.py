@@ -151,7 +151,9 @@ def test_samples_are_the_slices_own_rows() -> None:
         slices=tuple(
             replace(
                 one,
-                weighted=WeightedCells(2.0 * one.inside, 2.0 * one.outside, 4.0 * one.inside, one.outside),
+                weighted=WeightedCells(
+                    *(2.0**power * side for power in (1, 2, 4) for side in (one.inside, one.outside))
+                ),
             )
             for one in log.slices
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from slices.counting.images import read_images
-from slices.counts import CountedLog
+from slices.counts import CountedLog, WeightedCells
 from slices.log import count_log
 from slices.reading.preview import column_names, describe
 from slices.roles import Attribute, Decision, DetectionColumns, LogSpec
@@ -178,6 +179,7 @@ def test_weights_add_up_and_rows_without_one_are_left_out(tmp_path: Path) -> Non
     assert overall.weighted is not None
     assert overall.weighted.inside.tolist() == [[0.5, 1.5, 2.0, 0.0]]
     assert overall.weighted.inside_squares.tolist() == [[0.25, 2.25, 4.0, 0.0]]
+    assert overall.weighted.inside_fourths.tolist() == [[0.0625, 5.0625, 16.0, 0.0]]
     assert women.weighted.inside.tolist() == [[0.5, 0, 2.0, 0]]  # type: ignore[attr-defined]
     assert women.weighted.outside.tolist() == [[0, 1.5, 0, 0.0]]  # type: ignore[attr-defined]
     assert [(e.reason, e.rows) for e in counted.exclusions] == [("missing weight", 1)]
@@ -199,8 +201,8 @@ def test_sums_of_weights_do_not_depend_on_the_order_of_rows(tmp_path: Path) -> N
         for o in (np.arange(n), order)
     ]
     for a, b in zip(logs[0].slices, logs[1].slices, strict=True):
-        for field in ("inside", "outside", "inside_squares", "outside_squares"):
-            assert getattr(a.weighted, field).tolist() == getattr(b.weighted, field).tolist()
+        for field in fields(WeightedCells):
+            assert getattr(a.weighted, field.name).tolist() == getattr(b.weighted, field.name).tolist()
         assert logs[0].patterns is not None
         assert logs[1].patterns is not None
         assert logs[0].patterns(a.slice).totals.tolist() == logs[1].patterns(b.slice).totals.tolist()

@@ -48,9 +48,18 @@ def test_the_choice_hangs_on_the_support_and_not_on_the_estimate():
         table = np.stack([count, 0 * count, n - count, 0 * count], axis=1)
         codes = np.unique(bounds(metric, table, 0.05).method)
         assert [METHODS[code] for code in codes] == [expected]
-    values, support = np.array([0.3, 0.99, 1.0, 0.0, np.nan]), np.full(5, float(BOOTSTRAP_FROM))
-    assert bootstrap_valid(metric, values, support, None).tolist() == [True, True, False, False, False]
-    assert not bootstrap_valid(metric, values, support - 1, None).any()
+
+
+def test_draws_need_rows_of_each_outcome():
+    for name in ("recall", "f1"):
+        few = np.array([300, 20, 19, 0, BOOTSTRAP_FROM])
+        table = np.stack([few, 0 * few, BOOTSTRAP_FROM - few, 0 * few], axis=1)
+        support = np.full(5, float(BOOTSTRAP_FROM))
+        found = bootstrap_valid(METRICS[name], table, support, None)
+        assert found.tolist() == [True, True, False, False, False]
+        assert not bootstrap_valid(METRICS[name], table, support - 1, None).any()
+    both = np.array([[700, 20, 20, 700], [700, 19, 40, 700]])
+    assert bootstrap_valid(METRICS["mcc"], both, np.full(2, 700.0), None).tolist() == [True, False]
 
 
 @pytest.mark.parametrize("alpha", [0.05, 0.001, 1e-6])

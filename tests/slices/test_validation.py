@@ -6,24 +6,27 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from benchmarks.simulated_logs import beta_binomial, log_of_rows, recall_only
+from benchmarks.simulated_logs import beta_binomial, log_of_clusters, log_of_rows, recall_only
+from benchmarks.validate_composites import composite_coverage, hard_coverage
 from benchmarks.validate_slices import (
     SHARES,
     clustered_coverage,
+    clustered_gap_coverage,
     exact_coverage,
+    falls,
     gap_coverage,
     gate,
     limits_of_every_count,
     smoothed,
 )
-from benchmarks.validation_measures import measured
+from benchmarks.validation_measures import measured, selected_limits
 from slices.analysis import analyse
 
 
-@pytest.mark.parametrize("n", [10, 15, 20, 30, 31, 40, 60, 61, 100, 200, 500])
+@pytest.mark.parametrize("n", [10, 15, 20, 30, 31, 40, 60, 67, 100, 200, 500, 600, 700, 2000])
 def test_rows_cover_at_every_share(n: int) -> None:
     """Exact: never below 93.5%, no zero width; from 30 rows on at most 97.5% on average off the lattice."""
-    counts, low, high = limits_of_every_count(n, resamples=2_000)
+    counts, low, high = limits_of_every_count(n)
     coverage = exact_coverage(n, counts, low, high)
     assert coverage.min() >= 0.935
     assert (high > low).all()
@@ -34,19 +37,39 @@ def test_rows_cover_at_every_share(n: int) -> None:
         assert smoothed(coverage)[regular].max() <= 0.975
 
 
-def test_bootstrap_sizes_cover() -> None:
-    """A support whose interval is a bootstrap, exact but for its draws."""
-    counts, low, high = limits_of_every_count(700)
-    coverage = exact_coverage(700, counts, low, high)
-    assert coverage.min() >= 0.935
-    assert (high > low).all()
+@pytest.mark.parametrize("n", [15, 29, 30, 59, 60, 300, 600, 700, 1000, 2000])
+def test_limits_rise_with_the_count_up_to_the_last(n: int) -> None:
+    counts, low, high = limits_of_every_count(n)
+    assert counts[-1] == n
+    assert falls(low, high) == 0
+    assert falls(np.array([0.1, 0.3, 0.2]), np.array([0.4, 0.5, 0.6])) == 1
 
 
-@pytest.mark.parametrize("n", [15, 40, 100, 300])
-def test_limits_rise_with_the_count(n: int) -> None:
-    _, low, high = limits_of_every_count(n)
-    assert (np.diff(low) >= 0).all()
-    assert (np.diff(high) >= 0).all()
+@pytest.mark.parametrize(("patients", "images"), [(15, 10), (40, 2), (100, 10)])
+def test_no_group_with_errors_is_surer_than_one_without(patients: int, images: int) -> None:
+    """Any number of patients with one wrong image each, or one with several."""
+    sizes = np.full(patients, images)
+    logs = [recall_only(sizes, sizes)]
+    for wrong in range(1, patients):
+        logs.append(recall_only(sizes - (np.arange(patients) < wrong), sizes))
+    logs += [recall_only(sizes - k * (np.arange(patients) < 1), sizes) for k in range(2, images + 1)]
+    low, high = selected_limits(log_of_clusters(logs), "recall")
+    assert (low <= low[0]).all()
+    low, high = selected_limits(log_of_clusters([log[:, [2, 1, 0, 3]] for log in logs]), "recall")
+    assert (high >= high[0]).all()
+
+
+@pytest.mark.parametrize("name", ["f1", "balanced_accuracy", "mcc"])
+def test_composites_cover(name: str) -> None:
+    """300 logs each: closed form, bootstrap, patients who are wrong in both classes."""
+    cells = [
+        composite_coverage(name, 50, 50, 0.95, 0.95, 300),
+        composite_coverage(name, 700, 700, 0.975, 0.985, 150),
+        hard_coverage(name, 100, 0.2, 0.5, 300),
+    ]
+    for found in cells:
+        assert found.share >= 0.935 - 3 * np.sqrt(0.061 / found.runs)
+        assert found.zero_width == 0
 
 
 @pytest.mark.parametrize(
@@ -62,7 +85,8 @@ def test_patients_cover(patients: int, images: tuple[int, int], share: float, co
 
 @pytest.mark.parametrize("gap", [0.0, 0.1])
 def test_gaps_cover(gap: float) -> None:
-    for found in gap_coverage(60, 600, 0.9, gap, 300):
+    between = clustered_gap_coverage((40, 40, 40), 0.9, 0.3, gap, 300)
+    for found in (*gap_coverage(60, 600, 0.9, gap, 300), *between):
         assert found.share >= 0.935 - 3 * 0.0143
         assert found.zero_width == 0
 
