@@ -217,9 +217,9 @@ def breaking_points(
 def still_met(finding: Judged, counts: NDArray[np.int64], confidence: float) -> Holds:
     """Whether a met floor or ceiling would be met by other tables, read from the same limits.
 
-    The limits are the ones that the estimates get (``slices.estimates.selection``). From 600 rows on the
-    verdict's are a bootstrap's, a little beside the closed form: there the closed form is moved by
-    that little, so that at the counts themselves the verdict is the one that was given.
+    The limits are the ones that the estimates get (``slices.estimates.selection``). Those of a bootstrap
+    lie a little beside the closed form: there the closed form is moved by that little, so that at the
+    counts themselves the verdict is the one that was given.
     """
     assert finding.metric is not None
     assert finding.limit is not None

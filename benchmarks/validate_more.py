@@ -57,7 +57,8 @@ def weights_section(runs: int) -> Iterator[str]:
     yield ""
     yield (
         f"{4 * runs:,} logs a cell, half as many at n = 1,000. Weights are log-normal with the stated "
-        "coefficient of variation; the hit rate rises with the weight. Rows as units, and patients of 4 rows (ICC .3)."
+        "coefficient of variation; the hit rate rises with the weight. Rows as units, and patients of 4 "
+        "rows (ICC .3)."
     )
     yield ""
     yield "| units | n | CV of weights | p = .7 | p = .9 | p = .95 | p = .99 |"
@@ -78,7 +79,8 @@ def weighted_coverage(n: int, spread: float, share: float, runs: int, *, cluster
     deviation = np.sqrt(np.log1p(spread**2))
 
     def rate(weight: Floats) -> Floats:
-        return np.clip(share + 0.04 * np.tanh(np.log(weight)), 0, 1)
+        # Up to 4 points to either side, less where the share leaves no room.
+        return share + min(0.04, 0.8 * (1 - share)) * np.tanh(np.log(weight))
 
     many = rng.lognormal(0, deviation, 2_000_000)
     truth = float(many @ rate(many) / many.sum())

@@ -43,8 +43,8 @@ def linearise_rows(
     chance, the linearised one is too small (coverage 92.3% of nominal 95% at 100 rows, p = .95 and
     weights with a coefficient of variation of 1). Nor is it surer than the few rows that carry it: its
     degrees of freedom are Satterthwaite's, from the rows' influences, and at most Kish's number - 1.
-    With the latter alone 400 rows, p = .95 and a variation of 2 were covered 91.6%, now 95.0%. Rows
-    of one and the same weight are rows without weights.
+    With the latter alone 400 rows, p = .95 and a variation of 2 were covered 91.6%, now 95.0% (3,000
+    logs). Rows of one and the same weight are rows without weights.
 
     References
     ----------

@@ -70,6 +70,15 @@ def test_design_effect_scales_rows_and_clusters() -> None:
     assert clustered.clusters == -(-clustered.units // 5)
 
 
+def test_no_fewer_clusters_than_would_decide_without_an_error() -> None:
+    """8 of 1,000 images of 100 patients wrong, floor .97: below 122 patients no lower limit reaches it."""
+    needed = needed_units("at_least", 0.97, Arm(0.992, 1000, effective=1000, clusters=100))
+    assert 0.025 ** (1 / 121) < 0.97 < 0.025 ** (1 / 122)
+    assert (needed.units, needed.clusters) == (220, 22)
+    ceiling = needed_units("at_most", 0.03, Arm(0.008, 1000, effective=1000, clusters=100))
+    assert (ceiling.units, ceiling.clusters) == (220, 22)
+
+
 def test_estimate_on_the_limit_needs_no_number() -> None:
     reason = "The estimate lies on the limit: no number of rows decides."
     assert needed_units("at_least", 0.9, Arm(0.9, 100)).reason == reason

@@ -49,9 +49,7 @@ def test_limits_rise_with_the_count_up_to_the_last(n: int) -> None:
 def test_no_group_with_errors_is_surer_than_one_without(patients: int, images: int) -> None:
     """Any number of patients with one wrong image each, or one with several."""
     sizes = np.full(patients, images)
-    logs = [recall_only(sizes, sizes)]
-    for wrong in range(1, patients):
-        logs.append(recall_only(sizes - (np.arange(patients) < wrong), sizes))
+    logs = [recall_only(sizes - (np.arange(patients) < wrong), sizes) for wrong in range(patients)]
     logs += [recall_only(sizes - k * (np.arange(patients) < 1), sizes) for k in range(2, images + 1)]
     low, high = selected_limits(log_of_clusters(logs), "recall")
     assert (low <= low[0]).all()
