@@ -84,6 +84,7 @@ NO_VARIANCE = 1e-9
 
 NONE, EXACT, HULL, LOGIT, EXACT_CLUSTERS, GRAUBARD, MOVER, FISHER, BCA, PERCENTILE, SCORE, SAME = range(12)
 LOGIT_IMAGES, EXACT_IMAGES, LOGIT_WEIGHTS, EXACT_WEIGHTS, GRAUBARD_WEIGHTS, MOVER_SCORE = range(12, 18)
+PROFILE, MATCHED = 18, 19
 METHODS = (
     say("method.none", "none"),
     say("method.clopper_pearson", "Clopper-Pearson"),
@@ -103,6 +104,8 @@ METHODS = (
     say("method.exact_weights", "Clopper-Pearson, n = effective rows (Kish)"),
     say("method.korn_graubard_weights", "Korn-Graubard, linearised for weights"),
     say("method.mover_score", "MOVER and score, the wider"),
+    say("method.profile", "the farthest value within its parts' exact limits"),
+    say("method.matched", "exact limits of the share of wrong rows, at the figure's effective size"),
 )
 
 Unit = Literal["cluster", "image", "weighted row"]
@@ -189,7 +192,7 @@ def bounds(
         By metric name, where rows are not the unit (composites need their parts' too).
     exact : bool
         Limits for simultaneous inference: never below nominal, at any level (Clopper-Pearson,
-        Korn-Graubard).
+        Korn-Graubard). Of proportions and F1; composites have theirs in ``slices.estimates.jointly``.
     """
     if metric.kind == "balanced":
         parts = [
