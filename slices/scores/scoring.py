@@ -23,7 +23,7 @@ from slices.multiplicity import adjust
 from slices.records import Disparity, Estimate, Limits, Quantity
 from slices.said import say
 from slices.scores.calibration import calibration_error
-from slices.scores.limits import Laws
+from slices.scores.limits import NORMAL, Laws
 from slices.scores.ranking import (
     ScoreEstimate,
     auroc,
@@ -235,6 +235,8 @@ def _estimate(name: str, found: ScoreEstimate) -> Estimate:
         support=found.support,
         method=found.method,
         undefined=found.undefined,
+        degrees=None if found.law is None or found.law.degrees >= NORMAL else found.law.degrees,
+        error=found.se,
     )
 
 
