@@ -12,6 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
+from audit.config import Rule
+from audit.needed import for_decision
+from audit.targets import Target, kind_of
 from benchmarks.simulated_logs import (
     beta_binomial,
     log_of_clusters,
@@ -22,14 +25,15 @@ from benchmarks.simulated_logs import (
 from benchmarks.validation_measures import SEED, Measured, measured, selected_limits
 from slices.analysis import analyse
 from slices.counts import OutcomeSpace
+from slices.estimates.disparities import gaps, hull
 from slices.estimates.jointly import joint_bounds
 from slices.estimates.pooling import pooled_bounds, row_errors
-from slices.estimates.power import Arm, needed_units
-from slices.estimates.selection import bounds
-from slices.intervals import miettinen_nurminen
+from slices.estimates.selection import Bounds, bounds
 from slices.metrics import METRICS, POOLED
+from slices.records import Disparity, Estimate, Limits, Simultaneous
 from slices.scores.calibration import calibration_error
 from slices.scores.ranking import auroc, auroc_clustered, average_precision, brier, histogram
+from slices.slicing import OVERALL
 from slices.supplements.composed import worst_gaps
 from slices.supplements.missingness import worst_case_value
 from slices.supplements.paired import confusion_of_both, paired_difference, paired_difference_clustered
@@ -145,7 +149,7 @@ def worst_gap_section(runs: int) -> Iterator[str]:
         setting = f"{groups} | {n} | {share:g} | {gap:g}"
         yield f"| {setting} | {ours} | {ours.width:.3f} | {naive} | {naive.width:.3f} |"
     yield ""
-    yield f"Patients of 10 images, {runs // 2:,} logs a cell, as the analysis gives errors and degrees of freedom."
+    yield f"Patients of 10 images, {runs // 2:,} logs a cell, with the errors and degrees of the analysis."
     yield ""
     yield "| groups | patients each | p | ICC | true gap | covers % | mean width |"
     yield "|---:|---:|---:|---:|---:|---:|---:|"
@@ -242,11 +246,11 @@ def clustered_auroc_coverage(patients: int, area: float, runs: int) -> Measured:
 
 
 def average_precision_coverage(n1: int, runs: int, times: int = 4) -> Measured:
-    """Two normal classes, shift 1.5, so many negatives a positive; the truth from four million rows."""
+    """Two normal classes, shift 1.5, so many negatives a positive; the truth from two million rows."""
     rng = np.random.default_rng([SEED, n1, times])
-    many = np.arange(4_000_000) % (times + 1) == 0
+    many = np.arange(2_000_000) % (times + 1) == 0
     truth = average_precision(histogram(np.round(rng.normal(size=many.size) + 1.5 * many, 4), many)).value
-    assert truth is not None, "four million rows hold a positive one"
+    assert truth is not None, "two million rows hold a positive one"
     labels = np.arange((times + 1) * n1) % (times + 1) == 0
 
     def draw() -> tuple[float | None, float | None]:
@@ -475,7 +479,7 @@ PLANS = (
     ("at_least", 0.85, 80, 100, None),
     ("at_least", 0.95, 78, 80, None),
     ("at_least", 0.95, 180, 200, None),
-    ("gap_at_most", 0.10, 88, 100, (450, 500)),
+    ("gap_at_most", 0.10, 86, 100, (450, 500)),
     ("gap_at_most", 0.05, 80, 100, (450, 500)),
 )
 
@@ -501,25 +505,55 @@ def plans_section(runs: int) -> Iterator[str]:
 def plan_power(
     rule: str, limit: float, hits: int, rows: int, other: tuple[int, int] | None, runs: int
 ) -> tuple[int, Measured]:
-    """The plan's number for a share, and how often it decides where the estimates are the truth."""
-    rng = np.random.default_rng([SEED, hits, rows, round(100 * limit)])
+    """The report's number for a recall, and how often it decides where the estimates are the truth."""
+    rng = np.random.default_rng([SEED, hits, rows, round(1000 * limit), runs])
     joint = 0.999
-    arms = Arm(hits / rows, rows), None if other is None else Arm(other[0] / other[1], other[1])
-    kind = "gap_at_most" if rule == "gap_at_most" else "at_least"
-    plan = needed_units(kind, limit, *arms, pointwise=0.95, simultaneous=joint)
-    assert plan.units is not None, "these plans have a number"
-    size = rows + plan.units
-    more = hits + rng.binomial(plan.units, hits / rows, runs)
+    units = _plan(rule, limit, hits, rows, other, joint)
+    size = rows + units
+    more = hits + rng.binomial(units, hits / rows, runs)
+    recall = METRICS["recall"]
     if other is None:
         own, family = (
-            bounds(METRICS["recall"], recall_only(more, size), alpha, exact=exact)
+            bounds(recall, recall_only(more, size), alpha, exact=exact)
             for alpha, exact in ((0.05, False), (1 - joint, True))
         )
         decided = (own.low >= limit) | (family.high < limit)
-        return plan.units, Measured(float(decided.mean()), runs)
-    grown = round(other[1] * plan.units / rows)
-    beside = other[0] + rng.binomial(grown, other[0] / other[1], runs)
-    low, high = miettinen_nurminen(more, size, beside, other[1] + grown, 0.05)
-    far_low, far_high = miettinen_nurminen(more, size, beside, other[1] + grown, 1 - joint)
-    decided = ((low >= -limit) & (high <= limit)) | (far_low > limit) | (far_high < -limit)
-    return plan.units, Measured(float(decided.mean()), runs)
+        return units, Measured(float(decided.mean()), runs)
+    grown = round(other[1] * units / rows)
+    beside = recall_only(other[0] + rng.binomial(grown, other[0] / other[1], runs), other[1] + grown)
+    tables = recall_only(more, size), beside
+    point = gaps(recall, *tables, 0.05, tested=False).difference
+    far = hull(
+        gaps(recall, *tables, 1 - joint, exact=True).difference,
+        gaps(recall, *tables, 1 - joint, tested=False).difference,
+    )
+    decided = ((point.low >= -limit) & (point.high <= limit)) | (far.low > limit) | (far.high < -limit)
+    return units, Measured(float(decided.mean()), runs)
+
+
+def _plan(rule: str, limit: float, hits: int, rows: int, other: tuple[int, int] | None, joint: float) -> int:
+    """As a finding has it: with the limits that it was read from."""
+    named = Rule.model_validate({"id": "plan", "metric": "recall", rule: limit, "attributes": ["group"]})
+    kind, _ = kind_of(named)
+    target = Target(named, kind, limit, OVERALL, None, None)
+    recall, mine = METRICS["recall"], recall_only(np.array([hits]), rows)
+    own = Estimate("recall", hits / rows, None, None, rows, "")
+    if other is None:
+        found = bounds(recall, mine, 0.05)
+        more = for_decision(target, "recall", own, None, 0.95, _jointly(joint), _ends(found))
+    else:
+        found = gaps(recall, mine, recall_only(np.array([other[0]]), other[1]), 0.05, tested=False).difference
+        beside = Estimate("recall", other[0] / other[1], None, None, other[1], "")
+        nothing = Limits(None, None, None)
+        disparity = Disparity("recall", "complement", nothing, nothing, None, None, "", comparator=beside)
+        more = for_decision(target, "recall", own, disparity, 0.95, _jointly(joint), _ends(found))
+    assert more.units is not None, "these plans have a number"
+    return more.units
+
+
+def _jointly(level: float) -> Simultaneous:
+    return Simultaneous("recall", "value", None, None, None, level, "")
+
+
+def _ends(found: Bounds) -> tuple[float, float]:
+    return float(found.low[0]), float(found.high[0])

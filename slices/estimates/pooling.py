@@ -199,7 +199,8 @@ def _correlation(
     else:
         error = np.full(value.shape, np.nan) if error is None else error
         degrees, units = np.full(value.shape, np.inf), rows
-    usable = (np.abs(value) < 1) & (error > 0) & (units >= CORRELATION_MARGIN)
+    # Rounding keeps a correlation of 1 a little below it.
+    usable = (np.abs(value) < 1 - 1e-12) & (error > 0) & (units >= CORRELATION_MARGIN)
     low, high = fisher_limits(value, error, degrees, level, usable)
     found = Bounds(value, low, high, np.where(usable, FISHER, NONE).astype(np.int8))
     if not exact:

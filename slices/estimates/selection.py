@@ -304,7 +304,8 @@ def _correlation(
     value = metric.of(counts)
     error = linearised_error(metric, counts) if design is None else design.error
     df = np.full(value.shape, np.inf) if design is None else design.degrees
-    usable = (np.abs(value) < 1) & (metric.support(counts) >= CORRELATION_MARGIN) & (error > 0)
+    # Rounding keeps a correlation of 1 a little below it.
+    usable = (np.abs(value) < 1 - 1e-12) & (metric.support(counts) >= CORRELATION_MARGIN) & (error > 0)
     if design is not None:
         usable &= design.units >= CORRELATION_MARGIN
     level = np.broadcast_to(np.asarray(alpha, dtype=np.float64), value.shape)
