@@ -11,6 +11,7 @@ from concepts.records import ConceptStage
 from reports.evidence import Association, BreakingPoint, Limitation, MissingBounds
 from slices.counts import CountedLog
 from slices.said import Said, say, sentence_pair
+from slices.supplements.composed import NO_GAP
 
 
 def limitations(
@@ -168,6 +169,27 @@ def limitations(
         )
         for item in not_tested
     ]
+    without = sorted({item.metric for item in findings if item.metric and _no_largest_gap(item)})
+    crossed = any(item.slice.order > 1 and item.metric for item in findings)
+    if without or crossed:
+        left_out = [metric_key(name) for name in without]
+        if crossed:
+            left_out.append(say("limitation.gaps.crossed", "groups of several attributes"))
+        found.append(
+            Limitation(
+                what=say(
+                    "limitation.gaps.what",
+                    "The largest gap among groups leaves out: {names:and}.",
+                    names=left_out,
+                ),
+                who=say("limitation.gaps.who", "Their groups: each is held against its comparator alone."),
+                size=say("limitation.size_unknown", "Unknown."),
+                how_known=say("limitation.known.construction", "By construction."),
+                what_to_do=say(
+                    "limitation.gaps.do", "Read the gap of each group to its comparator, with its limits."
+                ),
+            )
+        )
     if breaking:
         first = breaking[0]
         values = [f"{name} = {value}" for name, value in first.slice.items()]
@@ -244,6 +266,13 @@ def limitations(
         )
     )
     return found
+
+
+def _no_largest_gap(finding: Judged) -> bool:
+    """Whether its metric has no largest gap among groups: correlations, calibration, means over classes."""
+    name = finding.metric or ""
+    averaged = name.startswith(("macro_", "micro_")) or (finding.klass is None and name == "mcc")
+    return averaged or name in NO_GAP
 
 
 def _with_bounds(size: Said, name: str, bounds: Sequence[MissingBounds]) -> Said:

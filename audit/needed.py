@@ -60,6 +60,11 @@ def for_decision(
     if inside is None:
         return Needed(None, reason=say("needed.no_figure", "There is no figure to plan on."))
     if disparity is None:
+        if metric not in PROPORTIONS:
+            right = (inside.value > target.limit) == (PLANS[target.kind] == "at_least")
+            read = interval if right or joint is None else (joint.low, joint.high)
+            factor = _wider_value(inside, target.limit, read, confidence if right else level)
+            inside = _spread(inside, factor)
         return plan(PLANS[target.kind], target.limit, inside, None, confidence, level)
     if disparity.comparator is None:
         return Needed(
@@ -108,6 +113,23 @@ def _wider(
         return 1.0
     normal = float(ndtri((1 + confidence) / 2)) ** 2 * variance
     return max(1.0, max(crossing) ** 2 / normal)
+
+
+def _wider_value(
+    arm: Arm, limit: float, interval: tuple[float | None, float | None], confidence: float
+) -> float:
+    """How much more variance a figure's interval shows towards the limit than the normal law.
+
+    Limits far in the tail are longer there than the error times a normal quantile: planned without it,
+    a check that they leave open could look decided already.
+    """
+    from scipy.special import ndtri
+
+    end = interval[0] if limit < arm.value else interval[1]
+    if end is None or arm.se is None or arm.se <= 0:
+        return 1.0
+    normal = float(ndtri((1 + confidence) / 2)) ** 2 * arm.se**2
+    return max(1.0, (end - arm.value) ** 2 / normal)
 
 
 def _spread(arm: Arm, factor: float) -> Arm:

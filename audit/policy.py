@@ -32,6 +32,12 @@ Outcome = Literal["meets", "fails", "cannot_tell", "not_enough_data", "not_teste
 VerdictOutcome = Literal["meets", "does_not_meet", "cannot_be_decided", "no_rule"]
 Side = Literal["right", "wrong", "across"]
 
+NO_JOINT_LIMITS = say(
+    "finding.no_joint_limits",
+    "This is the interval of the figure by itself, beyond the limit; a failure is read from one that holds "
+    "over all checks together, and this figure has none.",
+)
+
 EXIT_CODES: Mapping[str, int] = {"meets": 0, "no_rule": 0, "does_not_meet": 1, "cannot_be_decided": 3}
 
 
@@ -219,12 +225,20 @@ def _judge_metric(target: Target, results: Results, policy: Policy) -> Judged:
         return replace(
             base, outcome="meets", reason=reason if review is None else sentence_pair(reason, review)
         )
-    if side == "wrong" and joint is not None:
+    bounded = joint is not None and joint.low is not None and joint.high is not None
+    if side == "wrong" and joint is not None and bounded:
         # Beyond the limit for this slice alone, but not over the whole family: show what was decisive.
         base = _read_jointly(base, joint, "cannot_tell")
-    more = needed.for_decision(
-        target, metric, estimate, disparity, results.confidence, joint, (base.low, base.high)
-    )
+    if side == "wrong" and not bounded:
+        # Its own interval stays: there is none over the family that a failure could be read from.
+        base = replace(base, reason=NO_JOINT_LIMITS)
+        more = Needed(
+            None, reason=say("needed.no_joint", "Without one there is no number of cases to plan on.")
+        )
+    else:
+        more = needed.for_decision(
+            target, metric, estimate, disparity, results.confidence, joint, (base.low, base.high)
+        )
     if shortfall is None:
         return _with_needed(base, _at_least_one(more))
     base = replace(base, outcome="not_enough_data", reason=shortfall)

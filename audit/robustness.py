@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from audit.by_class import prevalence_by_class
 from audit.config import Config
-from audit.metric_names import COUNT_METRICS, PROPORTIONS, USUAL
+from audit.metric_names import COUNT_METRICS, PROPORTIONS, SCORE_METRICS, USUAL
 from audit.policy import Judged, Results
 from reports.evidence import (
     AtPrevalence,
@@ -46,7 +46,9 @@ def metrics_shown(config: Config) -> tuple[str, ...]:
 
 def worst_gaps(config: Config, results: Results) -> list[WorstGap]:
     """For every attribute, class and metric: the largest gap among its values, with an interval."""
-    found = supplements.worst_gaps(results.records, metrics_shown(config), confidence=results.confidence)
+    named = [rule.metric for rule in config.policy.rules if rule.metric in COUNT_METRICS + SCORE_METRICS]
+    shown = dict.fromkeys([*metrics_shown(config), *(name for name in named if name is not None)])
+    found = supplements.worst_gaps(results.records, tuple(shown), confidence=results.confidence)
     return [
         WorstGap(
             attribute=item.attribute,

@@ -12,6 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
+from audit.config import Rule
+from audit.needed import for_decision
+from audit.targets import Target, kind_of
 from benchmarks.simulated_logs import (
     beta_binomial,
     log_of_clusters,
@@ -20,9 +23,18 @@ from benchmarks.simulated_logs import (
     weighted_cells,
 )
 from benchmarks.validation_measures import SEED, Measured, measured, selected_limits
-from slices.metrics import METRICS
+from slices.analysis import analyse
+from slices.counts import OutcomeSpace
+from slices.estimates.disparities import gaps, hull
+from slices.estimates.jointly import joint_bounds
+from slices.estimates.pooling import pooled_bounds, row_errors
+from slices.estimates.selection import Bounds, bounds
+from slices.metrics import METRICS, POOLED
+from slices.records import Disparity, Estimate, Limits, Simultaneous
 from slices.scores.calibration import calibration_error
 from slices.scores.ranking import auroc, auroc_clustered, average_precision, brier, histogram
+from slices.slicing import OVERALL
+from slices.supplements.composed import worst_gaps
 from slices.supplements.missingness import worst_case_value
 from slices.supplements.paired import confusion_of_both, paired_difference, paired_difference_clustered
 from slices.supplements.weights import precision_at
@@ -39,6 +51,8 @@ def more_sections(runs: int) -> list[tuple[str, Iterator[str]]]:
         ("scores", scores_section(runs)),
         ("paired", paired_section(runs)),
         ("bounds", bounds_section(runs)),
+        ("jointly", jointly_section(100 * runs)),
+        ("plans", plans_section(5 * runs)),
     ]
 
 
@@ -140,6 +154,42 @@ def worst_gap_section(runs: int) -> Iterator[str]:
         setting = f"{groups} | {n} | {share:g} | {gap:g}"
         yield f"| {setting} | {ours} | {ours.width:.3f} | {naive} | {naive.width:.3f} |"
     yield ""
+    yield f"Patients of 10 images, {runs // 2:,} logs a cell, with the errors and degrees of the analysis."
+    yield ""
+    yield "| groups | patients each | p | ICC | true gap | covers % | mean width |"
+    yield "|---:|---:|---:|---:|---:|---:|---:|"
+    for (groups, patients, share, icc), gap in product(CLUSTERED_GAPS, (0.0, 0.05, 0.10)):
+        found = clustered_worst_gap_coverage(groups, patients, share, icc, gap, runs // 2)
+        yield f"| {groups} | {patients} | {share:g} | {icc:g} | {gap:g} | {found} | {found.width:.3f} |"
+    yield ""
+
+
+CLUSTERED_GAPS = (
+    (2, 40, 0.95, 0.5),
+    (5, 40, 0.90, 0.3),
+    (5, 40, 0.95, 0.5),
+    (12, 40, 0.95, 0.5),
+    (5, 100, 0.98, 0.5),
+    (12, 100, 0.98, 0.5),
+)
+
+
+def clustered_worst_gap_coverage(
+    groups: int, patients: int, share: float, icc: float, gap: float, runs: int
+) -> Measured:
+    """Coverage of the largest gap among groups of patients with 10 images; one group lies lower by it."""
+    rng = np.random.default_rng([SEED, groups, patients, round(100 * share), round(100 * gap)])
+    truth = np.full(groups, share)
+    truth[0] -= gap
+    images = np.full(patients, 10)
+
+    def draw() -> tuple[float | None, float | None]:
+        tables = [recall_only(beta_binomial(rng, images, rate, icc), images) for rate in truth]
+        analysis = analyse(log_of_clusters(tables), metrics=("recall",), resamples=100, threads=1)
+        found = worst_gaps(analysis.slices, ("recall",))[0].gap
+        return found.low, found.high
+
+    return repeated(runs, draw, gap)
 
 
 # --- Scores -------------------------------------------------------------------------------------
@@ -162,13 +212,13 @@ def scores_section(runs: int) -> Iterator[str]:
     for patients, area in product((20, 60, 200), (0.7, 0.9)):
         cell = clustered_auroc_coverage(patients, area, runs)
         yield f"| AUROC | {patients} patients of 4 rows, true {area:g} | {cell} | {cell.width:.3f} |"
-    for n1 in (15, 60, 300):
-        cell = average_precision_coverage(n1, runs)
-        yield f"| average precision | {n1} positives, {4 * n1} negatives | {cell} | {cell.width:.3f} |"
+    for n1, times in ((15, 4), (60, 4), (300, 4), (10, 100), (20, 100), (60, 100)):
+        cell = average_precision_coverage(n1, runs, times)
+        yield f"| average precision | {n1} positives, {times * n1:,} negatives | {cell} | {cell.width:.3f} |"
     for n in (30, 200, 2000):
         cell = brier_coverage(n, runs)
         yield f"| Brier | {n} rows | {cell} | {cell.width:.3f} |"
-    for n, off in product((300, 2000), (0.05, 0.15)):
+    for n, off in [(50, 0.0), *product((300, 2000), (0.0, 0.05, 0.15))]:
         cell = calibration_coverage(n, off, runs)
         yield f"| calibration error | {n} rows, true error {off:g} | {cell} | {cell.width:.3f} |"
     yield ""
@@ -200,13 +250,13 @@ def clustered_auroc_coverage(patients: int, area: float, runs: int) -> Measured:
     return repeated(runs, draw, area)
 
 
-def average_precision_coverage(n1: int, runs: int) -> Measured:
-    """Two normal classes, shift 1.5, one positive in five; the truth from four million rows."""
-    rng = np.random.default_rng([SEED, n1])
-    many = np.arange(4_000_000) % 5 == 0
+def average_precision_coverage(n1: int, runs: int, times: int = 4) -> Measured:
+    """Two normal classes, shift 1.5, so many negatives a positive; the truth from two million rows."""
+    rng = np.random.default_rng([SEED, n1, times])
+    many = np.arange(2_000_000) % (times + 1) == 0
     truth = average_precision(histogram(np.round(rng.normal(size=many.size) + 1.5 * many, 4), many)).value
-    assert truth is not None, "four million rows hold a positive one"
-    labels = np.arange(5 * n1) % 5 == 0
+    assert truth is not None, "two million rows hold a positive one"
+    labels = np.arange((times + 1) * n1) % (times + 1) == 0
 
     def draw() -> tuple[float | None, float | None]:
         found = average_precision(histogram(rng.normal(size=labels.size) + 1.5 * labels, labels))
@@ -338,3 +388,177 @@ def prevalence_coverage(prevalence: float, n: int, runs: int) -> Measured:
         return found.low, found.high
 
     return repeated(runs, draw, truth)
+
+
+# --- Composites at the joint level --------------------------------------------------------------
+
+SLICES = 400
+
+
+def jointly_section(draws: int) -> Iterator[str]:
+    """Family-wise error of *fails* for composites and means over classes."""
+    yield "## False alarms of composite metrics among 400 slices"
+    yield ""
+    yield (
+        f"As for proportions above, from {draws:,} simulated slices a cell at the level of 400 independent "
+        "ones: the share of logs in which any of 400 slices at the floor fails. Binary: rows of either label "
+        "with the stated recall and specificity. Several classes: rows a class, and the share given to "
+        "another one."
+    )
+    yield ""
+    yield "| metric | setting | any of 400 fails % |"
+    yield "|---|---|---:|"
+    for name, (n1, n0, recall, specificity) in product(("f1", "balanced_accuracy", "mcc"), BINARY_TABLES):
+        cell = composite_alarm(name, n1, n0, recall, specificity, draws)
+        setting = f"{n1} + {n0} rows, recall {recall:g}, specificity {specificity:g}"
+        yield f"| {name} | {setting} | {cell} |"
+    for name, (sizes, wrong) in product(
+        ("balanced_accuracy", "macro_precision", "macro_f1", "mcc"), SEVERAL_CLASSES
+    ):
+        cell = pooled_alarm(name, sizes, wrong, draws // 4)
+        rows = ", ".join(str(size) for size in sizes)
+        yield f"| {name} (classes) | {rows} rows, {wrong:.0%} wrong | {cell} |"
+    yield ""
+
+
+BINARY_TABLES = ((30, 30, 0.95, 0.95), (25, 475, 0.9, 0.98), (100, 100, 0.98, 0.98), (250, 250, 0.95, 0.95))
+SEVERAL_CLASSES = (((30, 30, 30), 0.05), ((200, 200, 40), 0.05))
+
+
+def composite_alarm(name: str, n1: int, n0: int, recall: float, specificity: float, draws: int) -> Measured:
+    """Family-wise error of *fails* for one binary metric, from one slice's own."""
+    rng = np.random.default_rng([SEED, n1, n0, round(100 * recall)])
+    tp, tn = rng.binomial(n1, recall, draws), rng.binomial(n0, specificity, draws)
+    tables, times = np.unique(np.stack([tp, n0 - tn, n1 - tp, tn], axis=-1), axis=0, return_counts=True)
+    truth = METRICS[name].of(
+        np.array([n1 * recall, n0 * (1 - specificity), n1 * (1 - recall), n0 * specificity])
+    )
+    found = joint_bounds(METRICS[name], tables, _of_family())
+    return _alarm(float(times @ (found.high < truth)) / draws, draws)
+
+
+def pooled_alarm(name: str, sizes: tuple[int, ...], wrong: float, draws: int) -> Measured:
+    """Family-wise error of *fails* for one figure over all classes of a multi-class log."""
+    number, metric = len(sizes), POOLED[name]
+    rng = np.random.default_rng([SEED, *sizes, round(100 * wrong)])
+    shares = np.full((number, number), wrong / (number - 1)) + np.eye(number) * (
+        1 - wrong - wrong / (number - 1)
+    )
+    drawn = np.stack(
+        [rng.multinomial(size, row, draws) for size, row in zip(sizes, shares, strict=True)], axis=1
+    )
+    kinds, times = np.unique(drawn.reshape(draws, -1), axis=0, return_counts=True)
+    space = OutcomeSpace("multiclass", tuple(str(k) for k in range(number)), 1, number * (number + 1))
+
+    def cells(matrix: Floats | NDArray[np.int64]) -> NDArray[np.generic]:
+        padded = np.concatenate([matrix, np.zeros((*matrix.shape[:-1], 1), dtype=matrix.dtype)], axis=-1)
+        return padded.reshape(*matrix.shape[:-2], 1, -1)
+
+    logs = cells(kinds.reshape(-1, number, number))
+    truth = metric.of(space.confusion(cells(np.array(sizes)[:, None] * shares)))
+    found = pooled_bounds(
+        metric,
+        space.confusion(logs),
+        _of_family(),
+        disjoint=True,
+        error=row_errors(space, logs, metric),
+        exact=True,
+    )
+    return _alarm(float(times @ (found.high < truth)) / draws, draws)
+
+
+def _of_family() -> float:
+    return float(1 - 0.95 ** (1 / SLICES))
+
+
+def _alarm(single: float, draws: int) -> Measured:
+    """The family's error; as many families as the draws make."""
+    return Measured(float(1 - (1 - single) ** SLICES), max(draws // SLICES, 1))
+
+
+# --- Plans --------------------------------------------------------------------------------------
+
+# Rule, limit, hits and rows of the slice, and of its comparator.
+PLANS = (
+    ("at_least", 0.85, 90, 100, None),
+    ("at_least", 0.85, 80, 100, None),
+    ("at_least", 0.95, 78, 80, None),
+    ("at_least", 0.95, 180, 200, None),
+    ("gap_at_most", 0.10, 86, 100, (450, 500)),
+    ("gap_at_most", 0.05, 80, 100, (450, 500)),
+)
+
+
+def plans_section(runs: int) -> Iterator[str]:
+    """Whether a plan decides as often as it says."""
+    yield "## What would decide"
+    yield ""
+    yield (
+        f"The rows at hand are kept, the stated number is added with the present estimates as the truth, "
+        f"{runs:,} times: how often a decision follows (80% is promised; *fails* is read at 1 - .001)."
+    )
+    yield ""
+    yield "| rule | at hand | added | decided % |"
+    yield "|---|---|---:|---:|"
+    for rule, limit, hits, rows, other in PLANS:
+        units, found = plan_power(rule, limit, hits, rows, other, runs)
+        beside = "" if other is None else f" beside {other[0]} of {other[1]}"
+        yield f"| {rule} {limit:g} | {hits} of {rows}{beside} | {units:,} | {found} |"
+    yield ""
+
+
+def plan_power(
+    rule: str, limit: float, hits: int, rows: int, other: tuple[int, int] | None, runs: int
+) -> tuple[int, Measured]:
+    """The report's number for a recall, and how often it decides where the estimates are the truth."""
+    rng = np.random.default_rng([SEED, hits, rows, round(1000 * limit), runs])
+    joint = 0.999
+    units = _plan(rule, limit, hits, rows, other, joint)
+    size = rows + units
+    more = hits + rng.binomial(units, hits / rows, runs)
+    recall = METRICS["recall"]
+    if other is None:
+        own, family = (
+            bounds(recall, recall_only(more, size), alpha, exact=exact)
+            for alpha, exact in ((0.05, False), (1 - joint, True))
+        )
+        decided = (own.low >= limit) | (family.high < limit)
+        return units, Measured(float(decided.mean()), runs)
+    grown = round(other[1] * units / rows)
+    beside = recall_only(other[0] + rng.binomial(grown, other[0] / other[1], runs), other[1] + grown)
+    tables = recall_only(more, size), beside
+    point = gaps(recall, *tables, 0.05, tested=False).difference
+    far = hull(
+        gaps(recall, *tables, 1 - joint, exact=True).difference,
+        gaps(recall, *tables, 1 - joint, tested=False).difference,
+    )
+    decided = ((point.low >= -limit) & (point.high <= limit)) | (far.low > limit) | (far.high < -limit)
+    return units, Measured(float(decided.mean()), runs)
+
+
+def _plan(rule: str, limit: float, hits: int, rows: int, other: tuple[int, int] | None, joint: float) -> int:
+    """As a finding has it: with the limits that it was read from."""
+    named = Rule.model_validate({"id": "plan", "metric": "recall", rule: limit, "attributes": ["group"]})
+    kind, _ = kind_of(named)
+    target = Target(named, kind, limit, OVERALL, None, None)
+    recall, mine = METRICS["recall"], recall_only(np.array([hits]), rows)
+    own = Estimate("recall", hits / rows, None, None, rows, "")
+    if other is None:
+        found = bounds(recall, mine, 0.05)
+        more = for_decision(target, "recall", own, None, 0.95, _jointly(joint), _ends(found))
+    else:
+        found = gaps(recall, mine, recall_only(np.array([other[0]]), other[1]), 0.05, tested=False).difference
+        beside = Estimate("recall", other[0] / other[1], None, None, other[1], "")
+        nothing = Limits(None, None, None)
+        disparity = Disparity("recall", "complement", nothing, nothing, None, None, "", comparator=beside)
+        more = for_decision(target, "recall", own, disparity, 0.95, _jointly(joint), _ends(found))
+    assert more.units is not None, "these plans have a number"
+    return more.units
+
+
+def _jointly(level: float) -> Simultaneous:
+    return Simultaneous("recall", "value", None, None, None, level, "")
+
+
+def _ends(found: Bounds) -> tuple[float, float]:
+    return float(found.low[0]), float(found.high[0])

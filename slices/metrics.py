@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -335,13 +335,15 @@ class PooledMetric:
         return self.trials(counts)
 
     def gradient(self, counts: NDArray[np.generic]) -> Floats:
-        """Derivative in every count of one log's class tables, (classes, 4); by complex step, exact."""
+        """Derivative in every count of class tables, (..., classes, 4); by complex step, exact."""
         table = np.asarray(counts, dtype=np.float64)
-        step = 1e-30
-        moved = table + 1j * step * np.eye(table.size).reshape(table.size, *table.shape)
-        parts = [np.moveaxis(moved[..., k], -1, 0) for k in range(4)]
-        slopes = self.value(*parts).imag / step
-        return np.asarray(slopes.reshape(table.shape), dtype=np.float64)
+        slopes, step = np.empty_like(table), 1e-30
+        for place in np.ndindex(table.shape[-2:]):
+            moved: NDArray[Any] = table.astype(np.complex128)
+            moved[(..., *place)] += 1j * step
+            parts = [np.moveaxis(moved[..., k], -1, 0) for k in range(4)]
+            slopes[(..., *place)] = self.value(*parts).imag / step
+        return slopes
 
 
 def _several_class_mcc(tp: Floats, fp: Floats, fn: Floats, tn: Floats) -> Floats:

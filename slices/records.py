@@ -24,7 +24,9 @@ class Estimate:
     """One metric of one slice and class.
 
     ``support`` is the denominator in rows (0: undefined), ``effective`` the denominator
-    after clustering and weights, ``undefined`` the reason why value or limits are None.
+    after clustering and weights, ``undefined`` the reason why value or limits are None. ``degrees``
+    are those of the error between clusters (None: rows are the unit), ``error`` the standard error of a
+    metric of scores.
     """
 
     metric: str
@@ -37,6 +39,8 @@ class Estimate:
     effective: float | None = None
     design_effect: float | None = None
     clusters: int | None = None
+    degrees: float | None = None
+    error: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

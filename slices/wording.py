@@ -111,9 +111,9 @@ def method_sentences(
                 "statistics.family",
                 "The policy tests {quantities}. Their simultaneous intervals are made to hold together with "
                 "{confidence:g}% confidence: each has a confidence of 1 - {alpha:.3g} ({method}). At that "
-                "level a proportion has {proportions}; other metrics, differences and ratios have limits "
-                "made from such ones (MOVER) where there are any, never narrower than those of the "
-                "pointwise kind.",
+                "level a proportion has {proportions}; other metrics have the farthest value that such "
+                "limits of their parts allow, differences and ratios limits made from both sides' (MOVER), "
+                "never narrower than those of the pointwise kind.",
                 quantities=say("statistics.quantity", "{count:,} quantity", count=family)
                 if family == 1
                 else say("statistics.quantities", "{count:,} quantities", count=family),

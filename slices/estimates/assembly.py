@@ -119,6 +119,7 @@ def _described(result: Results, side: int, at: tuple[int, int], method: str) -> 
         effective=effective,
         design_effect=rows / effective if effective else None,
         clusters=None if design is None or design.clusters is None else int(design.clusters[at]),
+        degrees=None if design is None else number(design.degrees[at]),
     )
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from slices.estimates.jointly import joint_bounds
 from slices.estimates.power import POWER
 from slices.estimates.selection import MOVER, MOVER_SCORE, NONE, SCORE, Bounds, Design, bounds
 from slices.intervals import (
@@ -76,9 +77,14 @@ def gaps(
 
     def sides(level: Array) -> tuple[Bounds, Bounds]:
         first, second = designs or (None, None)
+        if exact:
+            return (
+                joint_bounds(metric, counts, level, designs=first),
+                joint_bounds(metric, others, level, designs=second),
+            )
         return (
-            bounds(metric, counts, level, designs=first, exact=exact),
-            bounds(metric, others, level, designs=second, exact=exact),
+            bounds(metric, counts, level, designs=first),
+            bounds(metric, others, level, designs=second),
         )
 
     return gaps_by_mover(metric, sides, level, correlation=correlation, tested=tested)

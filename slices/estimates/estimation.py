@@ -25,7 +25,8 @@ from slices.estimates.comparison import (
     weighted_sides,
 )
 from slices.estimates.disparities import Gaps, detectable_gaps, gaps, gaps_by_mover, hull
-from slices.estimates.pooling import pooled_bootstrap_valid, pooled_bounds
+from slices.estimates.jointly import joint_bounds
+from slices.estimates.pooling import pooled_bootstrap_valid, pooled_bounds, row_errors
 from slices.estimates.replication import (
     DIFFERENCE,
     MOST_UNDEFINED,
@@ -125,6 +126,8 @@ class Estimation:
     correlation : dict of name to array
     distinct : tuple of int
         Distinct clusters of each pair; empty where the row is the unit.
+    row_errors : pair of dict of name to array, shape (pairs, 1)
+        Both sides' linearised errors of the figures over all classes; empty where rows are not the unit.
     """
 
     counted: CountedLog
@@ -141,6 +144,7 @@ class Estimation:
     pooled_second: dict[str, Design]
     pooled_correlation: dict[str, Array]
     distinct: tuple[int, ...]
+    row_errors: tuple[dict[str, Array], dict[str, Array]]
 
     @classmethod
     def of(
@@ -187,7 +191,26 @@ class Estimation:
             *gather([over[place] for place in every if over]),
         )
         kinds = tuple(distinct[place] for place in every if distinct)
-        return cls(counted, pairs, metrics, pooled, rows, counts, others, *designs, kinds)
+        errors: list[dict[str, Array]] = [{}, {}]
+        if pooled and not any(over.values()):
+            inside = np.stack([counted.slices[pair.index].inside for pair in pairs])
+            outside = np.stack([comparator(counted.slices, pair) for pair in pairs])
+            errors = [
+                {metric.name: row_errors(counted.space, cells, metric)[:, None] for metric in pooled}
+                for cells in (inside, outside)
+            ]
+        return cls(
+            counted,
+            pairs,
+            metrics,
+            pooled,
+            rows,
+            counts,
+            others,
+            *designs,
+            kinds,
+            (errors[0], errors[1]),
+        )
 
     def closed_form(self, alpha: float) -> list[Results]:
         """Values, differences and ratios with the limits that hold at any support."""
@@ -304,9 +327,10 @@ class Estimation:
                 metric, rate, (sizes[0], sizes[1]), (designs[0].error, designs[1].error), confidence
             )
         if pooled:
-            if POOLED[name].how != "accuracy":
-                return np.full(rate.shape, np.nan)
-            return detectable_gaps(metric, rate, (sizes[0], sizes[1]), None, confidence)
+            if POOLED[name].how == "accuracy":
+                return detectable_gaps(metric, rate, (sizes[0], sizes[1]), None, confidence)
+            own, others = (side[name] for side in self.row_errors)
+            return detectable_gaps(metric, rate, (sizes[0], sizes[1]), (own, others), confidence)
         errors = [linearised_error(METRICS[name], table) for table in tables]
         return detectable_gaps(metric, rate, (sizes[0], sizes[1]), (errors[0], errors[1]), confidence)
 
@@ -334,10 +358,17 @@ class Estimation:
     ) -> Bounds:
         table, designs = self._table(pooled, side, places), self._designs(pooled, side, places)
         if not pooled:
-            return bounds(METRICS[name], table, alpha, designs=designs or None, exact=exact)
-        disjoint = self.counted.space.task == "multiclass"
+            made = joint_bounds if exact else bounds
+            return made(METRICS[name], table, alpha, designs=designs or None)
+        errors = self.row_errors[side].get(name)
         return pooled_bounds(
-            POOLED[name], table, alpha, disjoint=disjoint, design=designs.get(name), exact=exact
+            POOLED[name],
+            table,
+            alpha,
+            disjoint=self.counted.space.task == "multiclass",
+            design=designs.get(name),
+            error=None if errors is None else errors[places],
+            exact=exact,
         )
 
     def _gaps(

@@ -3,7 +3,8 @@
 Rows are the unit: accuracy and micro averages are proportions of rows; macro averages take their
 limits from those of the classes (MOVER), which are taken as independent (exactly so for recall,
 whose denominators are different rows). Clusters are the unit: linearised, as for one class. MCC of
-several classes has a bootstrap interval or none (linearised where there are clusters).
+several classes: Fisher's z with a linearised error. For simultaneous inference macro averages and MCC
+have limits that hold far in the tail (``slices.estimates.jointly``).
 """
 
 from __future__ import annotations
@@ -11,12 +12,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from slices.counts import OutcomeSpace
+from slices.estimates.jointly import matched_correlation, mean_limits, outer
 from slices.estimates.selection import (
     BOOTSTRAP_FROM,
     CORRELATION_MARGIN,
     FISHER,
+    MATCHED,
     MOVER,
     NONE,
+    PROFILE,
     Bounds,
     Design,
     bounds,
@@ -25,12 +30,14 @@ from slices.estimates.selection import (
     limits_between_clusters,
     proportion_limits,
 )
-from slices.intervals import mover_mean
+from slices.intervals import clopper_pearson, mover_mean
 from slices.metrics import PooledMetric
 
 Array = NDArray[np.float64]
 
 FEWEST_IN_CLASS = 10
+# Influences worked out at a time: 32 MiB.
+MOST_INFLUENCES = 2**22
 
 
 def pooled_bounds(
@@ -40,6 +47,7 @@ def pooled_bounds(
     *,
     disjoint: bool,
     design: Design | None = None,
+    error: Array | None = None,
     exact: bool = False,
 ) -> Bounds:
     """Closed-form limits of one figure over all classes.
@@ -54,25 +62,22 @@ def pooled_bounds(
         Multi-class: the classes' tables hold the same rows (multi-label: each its own).
     design : Design, optional
         Where rows are not the unit; arrays of shape (...).
+    error : array, optional
+        Linearised standard error where rows are the unit (`row_errors`).
     exact : bool
         As in ``slices.estimates.selection.bounds``.
     """
     value = metric.of(counts)
     level = np.broadcast_to(np.asarray(alpha, dtype=np.float64), value.shape)
     if metric.how == "mcc":
-        if design is None:
-            nothing = np.full(value.shape, np.nan)
-            return Bounds(value, nothing, nothing, np.zeros(value.shape, dtype=np.int8))
-        usable = (np.abs(value) < 1) & (design.error > 0) & (design.units >= CORRELATION_MARGIN)
-        low, high = fisher_limits(value, design.error, design.degrees, level, usable)
-        return Bounds(value, low, high, np.where(usable, FISHER, NONE).astype(np.int8))
+        return _correlation(metric, counts, level, design, error, exact=exact)
     defined = np.isfinite(value)
     if design is not None:
         p = np.where(defined, value, 0.0)
         n = np.maximum(metric.trials(counts), 1.0)
         low, high, method = limits_between_clusters(p, n, level, design, exact=exact)
     elif metric.how == "macro":
-        return _macro(metric, counts, value, alpha, exact=exact)
+        return _macro(metric, counts, value, level, error, exact=exact)
     else:
         folds = _folds(metric, counts, disjoint=disjoint)
         count, trials = as_proportion(metric, counts)
@@ -85,6 +90,29 @@ def pooled_bounds(
         np.where(defined, high, np.nan),
         np.where(defined, method, NONE).astype(np.int8),
     )
+
+
+def row_errors(space: OutcomeSpace, cells: NDArray[np.generic], metric: PooledMetric) -> Array:
+    """Linearised standard error of one figure where rows are the unit: NaN where it has no slope.
+
+    Parameters
+    ----------
+    space : OutcomeSpace
+    cells : array, shape (logs, strata, cells)
+    metric : PooledMetric
+    """
+    outcomes = space.strata * space.cells
+    single = space.confusion(np.eye(outcomes).reshape(-1, space.strata, space.cells))
+    kinds = np.asarray(single, dtype=np.float64).reshape(outcomes, -1)
+    found = np.empty(len(cells))
+    several = max(1, MOST_INFLUENCES // outcomes)
+    for start in range(0, len(cells), several):
+        part = np.asarray(cells[start : start + several], dtype=np.float64)
+        slope = metric.gradient(space.confusion(part)).reshape(len(part), -1)
+        # A class that no row has (or is given) has no slope; it counts for nothing.
+        influence = np.nan_to_num(slope, posinf=0, neginf=0) @ kinds.T
+        found[start : start + several] = np.sqrt((part.reshape(len(part), -1) * influence**2).sum(-1))
+    return np.where(np.isfinite(metric.of(space.confusion(cells))), found, np.nan)
 
 
 def pooled_bootstrap_valid(
@@ -118,22 +146,90 @@ def as_proportion(metric: PooledMetric, counts: NDArray[np.generic]) -> tuple[Ar
 
 
 def _macro(
-    metric: PooledMetric, counts: NDArray[np.generic], value: Array, alpha: float | Array, *, exact: bool
+    metric: PooledMetric,
+    counts: NDArray[np.generic],
+    value: Array,
+    level: Array,
+    error: Array | None,
+    *,
+    exact: bool,
 ) -> Bounds:
-    level = np.broadcast_to(np.asarray(alpha, dtype=np.float64)[..., None], counts.shape[:-1])
-    each = bounds(metric.base, counts, level, exact=exact)
+    each = bounds(metric.base, counts, np.broadcast_to(level[..., None], counts.shape[:-1]))
     there = np.isfinite(each.value)
-    number = np.maximum(there.sum(-1, keepdims=True), 1)
-    low, high = mover_mean(
-        np.where(there, each.value, 0.0),
-        np.where(there, each.low, 0.0),
-        np.where(there, each.high, 0.0),
-        there / number,
+    weight = there / np.maximum(there.sum(-1, keepdims=True), 1)
+    single = np.where(there, each.value, 0.0)
+    low, high = mover_mean(single, np.where(there, each.low, 0.0), np.where(there, each.high, 0.0), weight)
+    found = _inside(value, low, high, MOVER)
+    if not exact:
+        return found
+    from scipy.special import ndtr
+
+    def limits(u: Array) -> tuple[Array, Array]:
+        at = bounds(metric.base, counts, 2 * ndtr(-u), exact=True)
+        return np.where(there, at.low, 0.0), np.where(there, at.high, 0.0)
+
+    parts = _inside(value, *mean_limits(limits, single, weight, level), PROFILE)
+    others = [(found.low, found.high)]
+    if error is not None:
+        # Classes that are taken for each other are not independent: the figure's own error knows it.
+        rows = np.maximum(metric.trials(counts), 1.0)
+        usable = (value > 0) & (value < 1) & (error > 0)
+        p, se = np.where(usable, value, 0.5), np.where(usable, error, 1.0)
+        size = np.minimum(p * (1 - p) / se**2, rows)
+        own = clopper_pearson(p * size, size, level)
+        others.append((np.where(usable, own[0], np.nan), np.where(usable, own[1], np.nan)))
+    return outer(parts, *others)
+
+
+def _correlation(
+    metric: PooledMetric,
+    counts: NDArray[np.generic],
+    level: Array,
+    design: Design | None,
+    error: Array | None,
+    *,
+    exact: bool,
+) -> Bounds:
+    """Fisher's z by the linearised error; jointly the exact limits of the share of wrong rows besides."""
+    value = metric.of(counts)
+    table = np.asarray(counts, dtype=np.float64)
+    rows = table[..., 0, :].sum(-1)
+    if design is not None:
+        error, degrees, units = design.error, design.degrees, np.nan_to_num(design.units)
+    else:
+        error = np.full(value.shape, np.nan) if error is None else error
+        degrees, units = np.full(value.shape, np.inf), rows
+    # Rounding keeps a correlation of 1 a little below it.
+    usable = (np.abs(value) < 1 - 1e-12) & (error > 0) & (units >= CORRELATION_MARGIN)
+    low, high = fisher_limits(value, error, degrees, level, usable)
+    found = Bounds(value, low, high, np.where(usable, FISHER, NONE).astype(np.int8))
+    if not exact:
+        return found
+    defined = np.isfinite(value) & (rows > 0)
+    share = (table[..., 0] + table[..., 2]) / np.maximum(rows, 1.0)[..., None]
+    right = table[..., 0].sum(-1) / np.maximum(rows, 1.0)
+    # Rounding leaves a little of 1 - 1.
+    wrong = np.where(defined & (right < 1 - 1e-12), 1 - right, 0.0)
+    matched = matched_correlation(
+        np.where(defined, value, 0.0),
+        wrong,
+        (share**2).sum(-1),
+        np.minimum(units, rows),
+        error,
+        degrees,
+        level,
     )
+    low, high = (np.where(defined, end, np.nan) for end in matched)
+    jointly = Bounds(value, low, high, np.where(defined, MATCHED, NONE).astype(np.int8))
+    return outer(jointly, (found.low, found.high))
+
+
+def _inside(value: Array, low: Array, high: Array, code: int) -> Bounds:
+    """Limits cut to [0, 1]; none where there is no value."""
     defined = np.isfinite(value)
     return Bounds(
         value,
         np.where(defined, np.clip(low, 0, 1), np.nan),
         np.where(defined, np.clip(high, 0, 1), np.nan),
-        np.where(defined, MOVER, NONE).astype(np.int8),
+        np.where(defined, code, NONE).astype(np.int8),
     )

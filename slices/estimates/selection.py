@@ -93,6 +93,7 @@ NONE, EXACT, HULL, LOGIT, EXACT_CLUSTERS, GRAUBARD, MOVER, FISHER, BCA, SCORE, S
 LOGIT_IMAGES, EXACT_IMAGES, LOGIT_WEIGHTS, EXACT_WEIGHTS, GRAUBARD_WEIGHTS, MOVER_SCORE, EXACT_KISH = range(
     11, 18
 )
+PROFILE, MATCHED = 18, 19
 METHODS = (
     say("method.none", "none"),
     say("method.clopper_pearson", "Clopper-Pearson"),
@@ -112,6 +113,8 @@ METHODS = (
     say("method.korn_graubard_weights", "Korn-Graubard, linearised for weights"),
     say("method.mover_score", "MOVER and score, the wider"),
     say("method.exact_kish", "Clopper-Pearson, n = effective clusters (Kish)"),
+    say("method.profile", "the farthest value within its parts' exact limits"),
+    say("method.matched", "exact limits of the share of wrong rows, at the figure's effective size"),
 )
 
 Unit = Literal["cluster", "image", "weighted row"]
@@ -202,7 +205,7 @@ def bounds(
         By metric name, where rows are not the unit (composites need their parts' too).
     exact : bool
         Limits for simultaneous inference: never below nominal, at any level (Clopper-Pearson,
-        Korn-Graubard).
+        Korn-Graubard). Of proportions and F1; composites have theirs in ``slices.estimates.jointly``.
     """
     if metric.kind == "balanced":
         parts = [
@@ -363,7 +366,8 @@ def _correlation(
     value = metric.of(counts)
     error = linearised_error(metric, counts) if design is None else design.error
     df = np.full(value.shape, np.inf) if design is None else design.degrees
-    usable = (np.abs(value) < 1) & (metric.support(counts) >= CORRELATION_MARGIN) & (error > 0)
+    # Rounding keeps a correlation of 1 a little below it.
+    usable = (np.abs(value) < 1 - 1e-12) & (metric.support(counts) >= CORRELATION_MARGIN) & (error > 0)
     if design is not None:
         usable &= design.units >= CORRELATION_MARGIN
     level = np.broadcast_to(np.asarray(alpha, dtype=np.float64), value.shape)

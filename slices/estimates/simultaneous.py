@@ -1,8 +1,8 @@
 """Simultaneous limits: intervals that hold jointly over everything that the policy tests.
 
 The level comes from ``slices.estimates.joint_level``. At it proportions have exact limits,
-Clopper-Pearson (for clusters Korn-Graubard); differences and ratios have MOVER from those, and never less
-than the pointwise kind's limits at that level.
+Clopper-Pearson (for clusters Korn-Graubard); composites those of ``slices.estimates.jointly``; differences
+and ratios have MOVER from those, and never less than the pointwise kind's limits at that level.
 """
 
 from __future__ import annotations

@@ -128,7 +128,8 @@ def calibration_error(
     -----
     The standard error is that of the debiased sum with each bin's gap normal about the observed one
     (by quadrature; it exceeds the plug-in's where gaps are near 0), bins taken as independent, and of
-    the correction's own size; the interval is truncated to [0, 1]. With fewer than 10 rows a bin
+    the correction's own size; the interval is truncated to [0, 1]. Its low limit is 0 unless a test of
+    calibration rejects: no noise of an error near 0 is normal. With fewer than 10 rows a bin
     fewer bins are used, never fewer than 2; below 20 rows (clusters): undefined. Weighted rows count with
     Kish's effective number.
 
@@ -160,7 +161,53 @@ def calibration_error(
             "Every bin holds one class and one score: the error has no spread to measure.",
         )
         return undefined_estimate(rows, method, reason, value=value)
-    return bounded_estimate(Law("linear", value, se), rows, method, confidence)
+    null = _calibrated(scores, labels, clusters, weights, used)
+    return bounded_estimate(Law("linear", value, se, null=null), rows, method, confidence)
+
+
+def _calibrated(
+    scores: Floats, labels: NDArray[np.bool_], clusters: Ints | None, weights: Floats | None, bins: int
+) -> float:
+    """P-value of perfect calibration: the bins' squared gaps over their variances, if scores are true.
+
+    Without clusters the variances are those of labels drawn with the scores as probabilities, and the sum's
+    first two moments are exact (a scaled chi-square with them). With clusters the gaps' covariance is
+    that between clusters, the moments those of a normal quadratic form (Rao & Scott), and F has as
+    many degrees of freedom below as clusters less 1.
+
+    References
+    ----------
+    Hosmer & Lemeshow (1980), Communications in Statistics A9, 1043-1069; Rao & Scott (1984), Annals of
+    Statistics 12, 46-60.
+    """
+    from scipy.special import chdtrc, fdtrc
+
+    mass = np.ones(scores.size) if weights is None else weights
+    where = _equal_bins(scores, mass, bins)
+    each = scores * (1 - scores)
+    variance = np.bincount(where, mass**2 * each)
+    moving = variance > 0
+    gap = np.bincount(where, mass * (labels - scores))
+    if np.any(np.abs(gap[~moving]) > ROUNDING):
+        return 0.0  # a score of 0 or 1 that is wrong
+    if not moving.any():
+        return 1.0
+    statistic = float((gap[moving] ** 2 / variance[moving]).sum())
+    if clusters is None:
+        fourth = np.bincount(where, mass**4 * each * (1 - 6 * each))[moving]
+        mean, spread = float(moving.sum()), float((2 + fourth / variance[moving] ** 2).sum())
+        degrees = 2 * mean**2 / spread
+        return float(chdtrc(degrees, statistic * degrees / mean))
+    _, code = np.unique(clusters, return_inverse=True)
+    number = int(code.max()) + 1
+    totals = np.zeros((number, variance.size))
+    np.add.at(totals, (code, where), mass * (labels - scores))
+    scaled = totals[:, moving] / np.sqrt(variance[moving])
+    covariance = scaled.T @ scaled
+    mean, square = float(np.trace(covariance)), float((covariance**2).sum())
+    if mean <= 0:
+        return 1.0
+    return float(fdtrc(mean**2 / square, max(number - 1, 1), statistic / mean))
 
 
 def _few(units: int, worth: float, *, of_clusters: bool) -> str:

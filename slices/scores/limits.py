@@ -36,6 +36,8 @@ class Law:
         Standard error and its degrees of freedom (logit, linear).
     units, others : float
         Trials (exact); positives and negatives (newcombe). They need not be whole.
+    null : float
+        P-value of the value 0 (linear): the low limit is 0 at every ``alpha`` that does not reject it.
     """
 
     kind: Kind
@@ -44,6 +46,7 @@ class Law:
     degrees: float = NORMAL
     units: float = 1.0
     others: float = 1.0
+    null: float = 0.0
 
 
 class Laws:
@@ -63,7 +66,7 @@ class Laws:
                 by_kind.setdefault(law.kind, []).append(place)
         for kind, places in by_kind.items():
             rows = [
-                (law.value, law.error, law.degrees, law.units, law.others)
+                (law.value, law.error, law.degrees, law.units, law.others, law.null)
                 for law in (laws[place] for place in places)
                 if law is not None
             ]
@@ -73,17 +76,45 @@ class Laws:
         """Low and high at one minus the confidence, one for all or one each."""
         level = np.broadcast_to(np.asarray(alpha, dtype=np.float64), (self._size,))
         low, high = np.full(self._size, np.nan), np.full(self._size, np.nan)
-        for kind, places, (value, error, degrees, units, others) in self._groups:
+        for kind, places, (value, error, degrees, units, others, null) in self._groups:
             a = level[places]
             if kind == "logit":
                 found = logit_t(value, error, degrees, a)
             elif kind == "linear":
                 found = _linear(value, error, degrees, a)
+                found = np.where(null >= a, 0.0, found[0]), found[1]
             elif kind == "exact":
                 found = clopper_pearson(value * units, units, a)
             else:
                 found = newcombe_auc_limits(value, units, others, a)
             low[places], high[places] = found
+        return low, high
+
+    def joint_limits(self, alpha: float | Floats) -> tuple[Floats, Floats]:
+        """Limits for simultaneous inference: far in the tail the normal law says too little.
+
+        Besides its own limits each estimate has Clopper-Pearson's at the size that its error is worth
+        (Korn and Graubard's); the wider count. Few rows of a class have their Hanley-McNeil error.
+        Of 20 null logs with 5 to 19 rows of a class Newcombe's limits let AUROC fail wrongly in 7% to
+        13% (400 logs: 13% to 50%), these in about 1%.
+        """
+        low, high = self.limits(alpha)
+        from scipy.special import ndtri, stdtrit
+
+        for kind, places, (value, error, degrees, units, others, _) in self._groups:
+            if kind not in ("logit", "newcombe"):
+                continue
+            if kind == "newcombe":
+                error = np.sqrt(_hanley_mcneil(value, units, others))
+                normal = np.ones_like(value)
+            else:
+                normal = (ndtri(alpha / 2) / stdtrit(np.minimum(degrees, NORMAL), alpha / 2)) ** 2
+            known = error > 0
+            size = value * (1 - value) / np.where(known, error, 1.0) ** 2 * normal
+            size = np.where(known, size, np.minimum(units, others))
+            outer = clopper_pearson(value * size, size, alpha)
+            low[places] = np.minimum(low[places], outer[0])
+            high[places] = np.maximum(high[places], outer[1])
         return low, high
 
 
@@ -103,11 +134,9 @@ def newcombe_auc_limits(
         np.asarray(v, dtype=np.float64) for v in np.broadcast_arrays(value, positives, negatives, alpha)
     )
     quantile = -ndtri(alpha / 2)
-    mean_size = (positives + negatives) / 2
 
     def beyond(theta: Floats) -> NDArray[np.bool_]:
-        spread = 1 + (mean_size - 1) * ((1 - theta) / (2 - theta) + theta / (1 + theta))
-        variance = theta * (1 - theta) / (positives * negatives) * spread
+        variance = _hanley_mcneil(theta, positives, negatives)
         return np.asarray(np.abs(value - theta) > quantile * np.sqrt(variance))
 
     found = []
@@ -119,6 +148,12 @@ def newcombe_auc_limits(
             outside, inside = np.where(far, middle, outside), np.where(far, inside, middle)
         found.append(inside)
     return found[0], found[1]
+
+
+def _hanley_mcneil(area: Floats, positives: Floats, negatives: Floats) -> Floats:
+    """Variance of an area under the ROC curve, by its value and the numbers of rows."""
+    spread = 1 + ((positives + negatives) / 2 - 1) * ((1 - area) / (2 - area) + area / (1 + area))
+    return area * (1 - area) / (positives * negatives) * spread
 
 
 def _linear(value: Floats, error: Floats, degrees: Floats, alpha: Floats) -> tuple[Floats, Floats]:

@@ -23,7 +23,8 @@ Sums = NDArray[np.int64] | NDArray[np.float64]
 
 # Below so many units (rows, clusters) a linearised variance is no guide.
 FEW = 10
-# Below so many rows of a class DeLong's is not either: 92% coverage at 12 positives, 94% at 20.
+# Below so many rows of a class DeLong's is not either: 92% coverage at 12 positives, 94% at 20. Nor is
+# that of average precision where positives are rare: 93.1% at 15 of 1,515 rows, 94.1% at 20 and at 30.
 FEW_OF_A_CLASS = 20
 # Values and errors so near to 0 or 1 differ from them by rounding: sums of weights are not exact.
 ROUNDING = 1e-12
@@ -242,9 +243,10 @@ def auroc_clustered(
 
 
 def average_precision(counts: ScoreHistogram, *, confidence: float = 0.95) -> ScoreEstimate:
-    """Average precision (area under the precision-recall steps), influence-function error, logit scale.
+    """Average precision (area under the precision-recall steps), influence-function error, logit-t.
 
-    Fewer than 10 positives, or a value at 1: Clopper-Pearson with the positives as trials.
+    Satterthwaite's degrees of freedom, since few positives may carry the variance. Fewer than 20
+    positives, or a value at 1: Clopper-Pearson with the positives as trials.
 
     Parameters
     ----------
@@ -257,17 +259,20 @@ def average_precision(counts: ScoreHistogram, *, confidence: float = 0.95) -> Sc
     intervals, ECML PKDD: the logit and the binomial interval.
     """
     n1, n0 = int(counts.positives.sum()), int(counts.negatives.sum())
-    method = say("method.influence", "influence function, logit scale")
+    method = say("method.influence", "influence function, logit-t")
     if n1 == 0:
         return undefined_estimate(0, method, NO_POSITIVE)
     value, of_positive, of_negative = average_precision_influence(counts)
     total = n1 + n0
     square = float(counts.positives @ of_positive**2 + counts.negatives @ of_negative**2)
     se = sqrt(square / total) / sqrt(max(total - 1, 1))
-    if n1 < FEW or value >= 1 or se <= ROUNDING:
+    if n1 < FEW_OF_A_CLASS or value >= 1 or se <= ROUNDING:
         method = say("method.exact_positives", "Clopper-Pearson with n = positives")
         return bounded_estimate(Law("exact", value, units=n1), n1, method, confidence)
-    return bounded_estimate(Law("logit", value, se), n1, method, confidence)
+    influence = np.concatenate([of_positive, of_negative]) / total
+    times = np.concatenate([counts.positives, counts.negatives]).astype(np.int64)
+    degrees = min(n1 - 1, satterthwaite_degrees(influence, times))
+    return bounded_estimate(Law("logit", value, se, degrees), n1, method, confidence)
 
 
 def average_precision_clustered(
@@ -303,7 +308,7 @@ def average_precision_clustered(
         return undefined_estimate(n1, method, reason, value=value)
     se = clustered_error(rows, units)
     worth = max(holding * effective_share(None if weights is None else weights[labels]), 1.0)
-    if worth < FEW or value >= 1 or se <= ROUNDING:
+    if worth < (FEW_OF_A_CLASS if clusters is None else FEW) or value >= 1 or se <= ROUNDING:
         few = say("method.exact_positive_clusters", "Clopper-Pearson with n = clusters with a positive")
         if weights is not None:
             few = say("method.exact_weighted_positives", "Clopper-Pearson, n = effective positives (Kish)")

@@ -23,7 +23,7 @@ from slices.multiplicity import adjust
 from slices.records import Disparity, Estimate, Limits, Quantity
 from slices.said import say
 from slices.scores.calibration import calibration_error
-from slices.scores.limits import Laws
+from slices.scores.limits import NORMAL, Laws
 from slices.scores.ranking import (
     ScoreEstimate,
     auroc,
@@ -119,11 +119,11 @@ class Scores:
     def bounds(
         self, name: str, quantity: Quantity, places: tuple[NDArray[np.intp], NDArray[np.intp]], alpha: float
     ) -> Bounds:
-        """Limits at another level, of one quantity at some places (pairs, classes)."""
+        """Limits for simultaneous inference, of one quantity at some places (pairs, classes)."""
         where = list(zip(places[0].tolist(), places[1].tolist(), strict=True))
         if quantity == "value":
             mine = [self._of(name, row, k, False) for row, k in where]
-            low, high = Laws([found.law for found in mine]).limits(alpha)
+            low, high = Laws([found.law for found in mine]).joint_limits(alpha)
             value, code = _values(mine), SAME
         else:
             found = self._gaps(name, where, alpha, tested=False)
@@ -162,7 +162,9 @@ class Scores:
         laws = [Laws([found.law for found in side]) for side in (mine, others)]
 
         def sides(level: Array | float) -> tuple[Array, Array, Array, Array, Array, Array]:
-            (low, high), (low_other, high_other) = (law.limits(level) for law in laws)
+            (low, high), (low_other, high_other) = (
+                law.limits(level) if tested else law.joint_limits(level) for law in laws
+            )
             return a, low, high, b, low_other, high_other
 
         def limits(level: Array | float) -> tuple[Array, Array]:
@@ -233,6 +235,8 @@ def _estimate(name: str, found: ScoreEstimate) -> Estimate:
         support=found.support,
         method=found.method,
         undefined=found.undefined,
+        degrees=None if found.law is None or found.law.degrees >= NORMAL else found.law.degrees,
+        error=found.se,
     )
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from slices.counts import CountedLog, PairedPatterns, SliceCounts
 from slices.errors import LogError
 from slices.estimates.design_effects import design_effects, share_effect
+from slices.estimates.selection import linearised_error
 from slices.metrics import METRICS, Metric
 from slices.records import Estimate, SliceRecord
 from slices.slicing import OVERALL, Slice
@@ -27,6 +28,9 @@ from slices.supplements.missingness import (
 )
 from slices.supplements.paired import PairedDifference, paired_difference, paired_difference_clustered
 from slices.supplements.worst_gap import WorstGap, worst_gap
+
+# No largest gap: a correlation is no share, and a calibration error near 0 has an error of its own kind.
+NO_GAP = ("mcc", "ece")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +92,16 @@ class AttributeImpact:
 def worst_gaps(
     records: Sequence[SliceRecord], metrics: Sequence[str], *, confidence: float = 0.95
 ) -> tuple[AttributeGap, ...]:
-    """The largest gap among the values of each attribute, for each class and proportion.
+    """The largest gap among the values of each attribute, for each class and metric in [0, 1] with an error.
+
+    Left out: intersections, figures over all classes, MCC and the calibration error.
 
     Parameters
     ----------
     records : sequence of SliceRecord
         Of an analysis; one-way slices with a value are read, missing-value slices are no group.
     metrics : sequence of str
-        Canonical names; those that are no proportions are passed over.
+        Canonical names; those that have no such gap are passed over.
     """
     groups: dict[tuple[str, str | None], list[SliceRecord]] = {}
     for record in records:
@@ -103,10 +109,11 @@ def worst_gaps(
             groups.setdefault((record.slice.values[0][0], record.klass), []).append(record)
     found = []
     for (attribute, klass), members in groups.items():
-        for metric in _proportions(metrics):
-            estimates = [_estimate(member, metric.name) for member in members]
-            if all(estimate is not None for estimate in estimates):
-                gap = _gap([e for e in estimates if e is not None], confidence)
+        for metric in (METRICS[name] for name in metrics if name in METRICS and name not in NO_GAP):
+            known = [(_estimate(member, metric.name), member) for member in members]
+            estimates = [(e, _worth(metric, e, member)) for e, member in known if e is not None]
+            if members[0].counts is not None and len(estimates) == len(members):
+                gap = _gap(estimates, confidence)
                 names = [member.slice.values[0][1] for member in members]
                 highest = None if gap.highest is None else names[gap.highest]
                 lowest = None if gap.lowest is None else names[gap.lowest]
@@ -308,19 +315,33 @@ def _estimate(record: SliceRecord, metric: str) -> Estimate | None:
     return next((estimate for estimate in record.estimates if estimate.metric == metric), None)
 
 
-def _gap(estimates: Sequence[Estimate], confidence: float) -> WorstGap:
-    """From the estimates' values, their effective denominators, and their clusters where there are any.
+def _worth(metric: Metric, estimate: Estimate, record: SliceRecord) -> float:
+    """Independent rows that tell as much of a share as the estimate does of its metric.
 
-    No denominator is worth more than its rows, however little its clusters differ.
+    No denominator is worth more than its rows, however little its clusters differ. What is no proportion
+    is worth the size at which a share's binomial error is its own.
     """
-    value = np.array([0.0 if e.value is None else e.value for e in estimates])
-    support = np.array(
-        [e.support if e.effective is None else min(e.effective, e.support) for e in estimates],
-        dtype=np.float64,
-    )
-    support = np.where([e.value is None for e in estimates], 0.0, support)
-    clusters = [e.clusters for e in estimates]
+    if estimate.value is None:
+        return 0.0
+    rows = float(estimate.support)
+    effective = rows if estimate.effective is None else min(estimate.effective, rows)
+    if metric.kind == "proportion" or record.counts is None or not 0 < estimate.value < 1:
+        return effective
+    error = estimate.error
+    if metric.kind != "score":
+        # The design effect is that of the metric's own error.
+        error = float(linearised_error(metric, np.array(record.counts))) * (rows / effective) ** 0.5
+    if error is None or error <= 0:
+        return effective
+    return estimate.value * (1 - estimate.value) / error**2
+
+
+def _gap(estimates: Sequence[tuple[Estimate, float]], confidence: float) -> WorstGap:
+    """From the estimates' values, what each is worth, and degrees of freedom where these are few."""
+    value = np.array([0.0 if e.value is None else e.value for e, _ in estimates])
+    support = np.array([worth for _, worth in estimates])
     degrees = None
-    if all(c is not None for c in clusters):
-        degrees = np.array([max((c or 0) - 1, 1) for c in clusters], dtype=np.float64)
+    if any(e.degrees is not None for e, _ in estimates):
+        # So many are the normal law.
+        degrees = np.array([1e9 if e.degrees is None else max(e.degrees, 1.0) for e, _ in estimates])
     return worst_gap(value, support, confidence=confidence, degrees=degrees)

@@ -60,7 +60,7 @@ def worst_gap(
     support : float64 array, shape (groups,)
         Its denominator; the effective one where clustered or weighted.
     degrees : float64 array, shape (groups,), optional
-        Contributing clusters - 1; Korn and Graubard's widening by Student's t.
+        Of each group's error (Satterthwaite's); Korn and Graubard's widening by Student's t.
 
     Notes
     -----

@@ -649,3 +649,25 @@ def test_verdict(outcomes: list[str], verdict: str, code: int) -> None:
     found = [replace(base, outcome=item) for item in outcomes]  # type: ignore[arg-type]
     assert verdict_of(found, rules=len(found)) == verdict
     assert EXIT_CODES[verdict] == code
+
+
+def test_without_joint_limits_the_figures_own_interval_stays_and_nothing_is_planned():
+    found = record(F, (0.78, 0.76, 0.80), None)
+    found = replace(found, simultaneous=(Simultaneous("recall", "value", None, None, None, 0.999, "none"),))
+    judged = outcome(FLOOR, found)
+    assert judged.outcome == "cannot_tell"
+    assert (judged.low, judged.high, judged.level) == (0.76, 0.80, 0.95)
+    assert judged.interval.startswith("pointwise")
+    assert "by itself" in judged.reason
+    assert judged.needed_n is None
+
+
+def test_what_a_wide_joint_interval_leaves_open_takes_more_than_the_normal_law_says():
+    own = Estimate("mcc", 0.70, 0.64, 0.76, 400, "Fisher's z")
+    joint = Simultaneous("mcc", "value", None, 0.52, 0.86, 0.999, "exact")
+    found = replace(record(F, (0.7, 0.64, 0.76), None), estimates=(own,), simultaneous=(joint,))
+    judged = outcome(Rule(id="m", metric="mcc", at_least=0.81, attributes=["sex"]), found)
+    assert judged.outcome == "cannot_tell"
+    # The normal law at .999 ends at .801, below the floor.
+    assert judged.needed_n is not None
+    assert judged.needed_n > 100

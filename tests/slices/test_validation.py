@@ -8,6 +8,12 @@ from scipy.stats import binom
 
 from benchmarks.simulated_logs import beta_binomial, log_of_clusters, log_of_rows, recall_only
 from benchmarks.validate_composites import composite_coverage, hard_coverage
+from benchmarks.validate_more import (
+    average_precision_coverage,
+    calibration_coverage,
+    clustered_worst_gap_coverage,
+    plan_power,
+)
 from benchmarks.validate_slices import (
     SHARES,
     clustered_coverage,
@@ -128,3 +134,37 @@ def test_exact_coverage_is_a_sum_of_probabilities() -> None:
     assert everything == pytest.approx(np.ones(SHARES.size))
     only_ten = exact_coverage(10, counts, np.where(counts == 10, 0.0, 2.0), np.ones(11) * 3)
     assert only_ten == pytest.approx(binom.pmf(10, 10, SHARES))
+
+
+@pytest.mark.parametrize("gap", [0.0, 0.1])
+def test_largest_gap_covers_between_patients(gap: float) -> None:
+    """60 logs of 12 groups: with degrees of clusters - 1 it covered 0 in 84%."""
+    found = clustered_worst_gap_coverage(12, 40, 0.95, 0.5, gap, 60)
+    assert found.share >= 0.935
+    assert found.zero_width == 0
+
+
+def test_calibration_error_of_a_perfect_model_covers_zero() -> None:
+    """400 logs: it covered 85% at 2,000 rows; 95% less three Monte Carlo errors."""
+    assert calibration_coverage(500, 0.0, 400).share >= 0.95 - 3 * 0.011
+
+
+def test_average_precision_of_rare_positives_covers() -> None:
+    """400 logs of 20 positives in 2,020 rows: the normal law covered 91%."""
+    assert average_precision_coverage(20, 400, 100).share >= 0.935 - 3 * 0.0123
+
+
+@pytest.mark.parametrize(
+    ("rule", "limit", "hits", "rows", "other"),
+    [
+        ("at_least", 0.95, 180, 200, None),
+        ("at_least", 0.85, 90, 100, None),
+        ("gap_at_most", 0.10, 86, 100, (450, 500)),
+    ],
+)
+def test_a_plan_decides_as_often_as_it_says(
+    rule: str, limit: float, hits: int, rows: int, other: tuple[int, int] | None
+) -> None:
+    units, found = plan_power(rule, limit, hits, rows, other, 1_000)
+    assert units > 0
+    assert 0.8 - 3 * found.error <= found.share <= 0.9
