@@ -47,6 +47,7 @@ class Parts:
     catalogue: Catalogue
     lock: ReadLock | None = None
     previous: Previous | None = None
+    failed_bounds: tuple[documents.FailedBounds, ...] = ()
 
     @property
     def lock_entry(self) -> dict[str, str] | None:
@@ -129,6 +130,7 @@ def _of_this_release(parts: Parts) -> documents.Evidence:
             curves=score_curves(counted, confidence=config.statistics.confidence),
             worst_gaps=worst_gaps(config, parts.results),
             missing_bounds=bounds,
+            failed_bounds=list(parts.failed_bounds),
             breaking_points=breaking,
             changes=changes(config, counted, parts.results),
             impacts=impacts(config, counted, parts.results),
@@ -146,6 +148,7 @@ def _of_this_release(parts: Parts) -> documents.Evidence:
             parts.associations,
             bounds,
             breaking,
+            parts.failed_bounds,
             lock=parts.lock_entry,
         ),
         method=documents.Method(

@@ -107,6 +107,8 @@ def changes(config: Config, counted: CountedLog, results: Results) -> list[Chang
                 value=item.difference.value, low=item.difference.low, high=item.difference.high
             ),
             p_value=item.difference.p_value,
+            p_adjusted=item.p_adjusted,
+            p_bh=item.p_bh,
             change=item.difference.change,
             changed=item.difference.changed,
             method=item.difference.method,

@@ -350,10 +350,29 @@ class MissingBounds(Part):
     undefined: Prose | None = None
 
 
+class FailedBounds(Part):
+    """A slice's figure with its ``failed`` predictions counted as errors; ``value``: without them.
+
+    ``low`` and ``high`` are of ``as_errors``.
+    """
+
+    slice: SliceValues
+    klass: str | None = Field(alias="class", default=None)
+    metric: str
+    failed: int
+    value: Number
+    as_errors: Number
+    low: Number
+    high: Number
+    method: Prose
+    undefined: Prose | None = None
+
+
 class Change(Part):
     """Model less baseline on the same rows of one slice; ``changed``: rows on which the two differ.
 
-    ``n``: rows that both predicted.
+    ``n``: rows that both predicted. ``p_adjusted`` (Holm) and ``p_bh`` are over all changes with a p-value;
+    ``change`` is read from the former.
     """
 
     slice: SliceValues
@@ -361,6 +380,8 @@ class Change(Part):
     metric: str
     difference: Limits
     p_value: Number
+    p_adjusted: Number = None
+    p_bh: Number = None
     change: Literal["worse", "no change shown", "better"] | None
     changed: Finite
     method: Prose
@@ -496,6 +517,7 @@ class Results(Part):
     curves: list[ScoreCurve] = []
     worst_gaps: list[WorstGap] = []
     missing_bounds: list[MissingBounds] = []
+    failed_bounds: list[FailedBounds] = []
     breaking_points: list[BreakingPoint] = []
     changes: list[Change] = []
     impacts: list[Impact] = []

@@ -268,6 +268,8 @@ class CountedLog:
     ``cluster_rows`` gives the rows that the patterns are made of.
     ``paired_patterns(slice)`` gives the joint tables of model and baseline of the slice's clusters, one
     set a class; None where the log has no clusters or no baseline.
+    ``failed_as_errors`` is the same log with every failed prediction counted as a wrong one; None where
+    none failed, or where that cannot be said (the objects of an image that a detector failed on).
     """
 
     space: OutcomeSpace
@@ -286,3 +288,4 @@ class CountedLog:
     scores: Callable[[Slice, int, bool], ScoreRows] | None = None
     paired_patterns: Callable[[Slice], tuple[PairedPatterns, ...]] | None = None
     cluster_rows: ClusterRowsOf | None = None
+    failed_as_errors: CountedLog | None = None

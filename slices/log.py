@@ -96,6 +96,9 @@ def count_log(
         if ids is not None:
             ids.check(source)
         counted = Counting(spec, source, found, crossings, minimum, collector).counted_log()
+        if counted.slices[0].failed.any() and spec.detection is None:
+            worst = Counting(spec, source, found, crossings, minimum, collector, failed_as_errors=True)
+            counted = replace(counted, failed_as_errors=worst.counted_log())
         inputs = tuple(InputFile(f.name, hashes.of(f.path), found.file_rows[f.name]) for f in source.files)
     return replace(counted, inputs=inputs)
 

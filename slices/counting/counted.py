@@ -27,6 +27,7 @@ from slices.counting.rollup import (
 )
 from slices.counting.rows import IMAGE, RowCollector
 from slices.counts import (
+    FN,
     AttributeSummary,
     CountedLog,
     CountTable,
@@ -64,6 +65,8 @@ class Counting:
         Rows that a slice needs to be computed.
     collector : RowCollector or None
         The rows, where the log has clusters, weights, scores or images of several rows.
+    failed_as_errors : bool
+        Count failed predictions as wrong ones, for the worst case.
     """
 
     spec: LogSpec
@@ -72,6 +75,7 @@ class Counting:
     crossings: Sequence[tuple[str, ...]]
     minimum: int
     collector: RowCollector | None
+    failed_as_errors: bool = False
     names: list[str] = field(init=False)
     tables: dict[str, ValueTable] = field(init=False)
     meaning: Interpretation = field(init=False)
@@ -90,7 +94,9 @@ class Counting:
         combinations, n = raw_outcomes(self.found)
         self._check_labels(combinations, n)
         try:
-            self.meaning = interpret(self.spec, self.found.outcomes, combinations, n)
+            self.meaning = interpret(
+                self.spec, self.found.outcomes, combinations, n, failed_as_errors=self.failed_as_errors
+            )
         except BadClassError as problem:
             raise with_row(self.source, problem.column, problem.text, str(problem)) from None
         layout = self.meaning.layout
@@ -116,7 +122,10 @@ class Counting:
             kinds = JointKinds.of(self.meaning.pairs)
         if self.collector is not None:
             kind_of = None if kinds is None else partial(self._coded, kinds.kind, -1)
-            rows = self.collector.rows(self.names, self.tables, self._outcome_of, kind_of)
+            again = bool(overall.failed.any()) and self.spec.detection is None
+            rows = self.collector.rows(self.names, self.tables, self._outcome_of, kind_of, again=again)
+            if self.failed_as_errors and rows.score is not None:
+                rows = replace(rows, score=_worst_scores(rows.score, rows.outcome % layout.cells == FN))
         by_unit = rows is not None and self.spec.cluster is None and rows.unit is not None
         detail = None if rows is None else Details(rows, self.tables, layout, by_unit, kinds)
         slices = [overall, *kept]
@@ -254,6 +263,17 @@ class Counting:
                 )
                 found[Slice(tuple(values))] = PairedCells(inside.reshape(shape), outside.reshape(shape))
         return found.__getitem__
+
+
+def _worst_scores(scores: NDArray[np.float64], missed: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Rows without a score get the worst one: the lowest for a positive label, the highest for another."""
+    known = scores[np.isfinite(scores)]
+    if known.size == 0:
+        return np.where(missed, 0.0, 1.0)
+    low, high = float(known.min()), float(known.max())
+    # Probabilities stay probabilities, so that Brier score and calibration have theirs.
+    low, high = (0.0, 1.0) if low >= 0 and high <= 1 else (low - 1, high + 1)
+    return np.where(np.isfinite(scores), scores, np.where(missed, low, high))
 
 
 def _excluded(counts: SliceCounts) -> list[Exclusion]:

@@ -138,6 +138,8 @@ class RowCollector(RowSink):
         tables: Mapping[str, ValueTable],
         outcome_of: OutcomeOf,
         kind_of: OutcomeOf | None = None,
+        *,
+        again: bool = False,
     ) -> Rows:
         """The counted rows in canonical order; what was gathered is given up.
 
@@ -150,8 +152,12 @@ class RowCollector(RowSink):
             ``IMAGE`` for the entry of an image itself.
         kind_of : callable, optional
             Raw outcome codes to the kind of joint outcome with the baseline.
+        again : bool
+            The rows will be asked for once more: what was gathered is kept.
         """
-        batches, self._batches = self._batches, []
+        batches = self._batches
+        if not again:
+            self._batches = []
         outcome = _coded(batches, outcome_of)
         kind = None if kind_of is None else _coded(batches, kind_of)
         keep = outcome >= 0

@@ -7,7 +7,7 @@ model against baseline, impact ratios. Every statistic is made in the module tha
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from slices.counts import CountedLog, PairedPatterns, SliceCounts
 from slices.errors import LogError
 from slices.estimates.design_effects import design_effects, share_effect
 from slices.metrics import METRICS, Metric
+from slices.multiplicity import adjust
 from slices.records import Estimate, SliceRecord
 from slices.slicing import OVERALL, Slice
 from slices.supplements.impact import ImpactTable, Rate, above, impact_table
@@ -62,6 +63,7 @@ class Change:
     """Model less baseline in one slice and class.
 
     ``n``: rows that both predicted; counted rows without a baseline prediction are not among them.
+    ``p_adjusted``, ``p_bh``: Holm's and Benjamini and Hochberg's p-value over all comparisons of a log.
     """
 
     slice: Slice
@@ -69,6 +71,8 @@ class Change:
     metric: str
     difference: PairedDifference
     n: int
+    p_adjusted: float | None = None
+    p_bh: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +165,8 @@ def missing_bounds(
 def changes(counted: CountedLog, metrics: Sequence[str], *, confidence: float = 0.95) -> tuple[Change, ...]:
     """Model against baseline in every slice and class; empty where the log names no baseline.
 
-    Where the log has clusters they are the unit, of limits and of tests.
+    Where the log has clusters they are the unit, of limits and of tests. *Worse* and *better* are read over
+    all comparisons together (`read_together`).
 
     Raises
     ------
@@ -178,7 +183,34 @@ def changes(counted: CountedLog, metrics: Sequence[str], *, confidence: float = 
     # Crossing by crossing: what is prepared for one serves all of its slices.
     for place in sorted(range(len(counted.slices)), key=lambda k: counted.slices[k].slice.attributes):
         found[place] = tuple(_changes_of(counted, counted.slices[place], chosen, confidence))
-    return tuple(change for place in range(len(counted.slices)) for change in found[place])
+    each = [change for place in range(len(counted.slices)) for change in found[place]]
+    return read_together(each, confidence)
+
+
+def read_together(found: Sequence[Change], confidence: float) -> tuple[Change, ...]:
+    """Worse or better over all comparisons: at most 1 - confidence for any false one among them.
+
+    A change is shown where Holm's adjusted p-value is at most 1 - confidence and the comparison's own
+    interval excludes 0 (with clusters interval and test are not dual).
+    """
+    p_values = np.array([np.nan if c.difference.p_value is None else c.difference.p_value for c in found])
+    holm, bh = (adjust(p_values, method) for method in ("holm", "fdr_bh"))
+    alpha = round(1 - confidence, 12)
+    read = []
+    for change, p_holm, p_bh in zip(found, holm.tolist(), bh.tolist(), strict=True):
+        difference = change.difference
+        if difference.change is not None and not p_holm <= alpha:
+            difference = replace(difference, change="no change shown")
+        tested = difference.p_value is not None
+        read.append(
+            replace(
+                change,
+                difference=difference,
+                p_adjusted=p_holm if tested else None,
+                p_bh=p_bh if tested else None,
+            )
+        )
+    return tuple(read)
 
 
 def _changes_of(
