@@ -118,8 +118,8 @@ def _reread(met: Judged, worst: Judged, failed: dict[Slice, int], gate: str | No
     if gate is not None:
         allowed = say(
             "failed.gated",
-            "Failed predictions ({where}), whose share rule '{rule}' allows, are left out. Counted as errors: "
-            "{reason}",
+            "Failed predictions ({where}), whose share rule '{rule}' allows, are left out. Counted as "
+            "errors: {reason}",
             where=where,
             rule=gate,
             reason=counted,

@@ -114,7 +114,11 @@ def gather(loaded: Loaded, *, progress: Progress = silent) -> Evidence:
     logo = read_logo(loaded.config.report.logo, loaded.root)
     catalogue = read_catalogue(loaded.config.report.language, loaded.root)
     previous = read_previous(loaded)
-    counted, spec = count(loaded, keep_scores=loaded.config.log.score is not None, progress=progress)
+    counted, spec = count(
+        loaded,
+        keep_scores=(loaded.config.log.score or loaded.config.log.scores) is not None,
+        progress=progress,
+    )
     if previous is not None:
         refuse_unrelated(previous, counted)
     check_classes(loaded, counted)

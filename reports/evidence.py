@@ -303,6 +303,21 @@ class ScoreCurve(Part):
     points: list[CurvePoint]
 
 
+class ThresholdSweep(Part):
+    """A metric at other thresholds (x): its value, or with ``against`` its gap; limits of each point alone.
+
+    ``n``: the slice's denominator. ``limit`` and ``rule``: of the rule that limits the gap.
+    """
+
+    slice: SliceValues
+    klass: str | None = Field(alias="class", default=None)
+    metric: str
+    against: str | None = None
+    rule: str | None = None
+    limit: Number = None
+    points: list[CurvePoint]
+
+
 class WorstGap(Part):
     """The largest gap among an attribute's values; the interval allows for the choice of the extremes."""
 
@@ -515,6 +530,8 @@ class Results(Part):
     overall: list[SliceRecord]
     slices: list[SliceRecord]
     curves: list[ScoreCurve] = []
+    sweeps: list[ThresholdSweep] = []
+    sweeps_left_out: int = 0  # slices (times classes) beyond the bound on their number, of curves too
     worst_gaps: list[WorstGap] = []
     missing_bounds: list[MissingBounds] = []
     failed_bounds: list[FailedBounds] = []

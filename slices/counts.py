@@ -255,6 +255,9 @@ class ClusterRowsOf(Protocol):
         """Rows that have all of the attributes: a slice of these and its complement together."""
 
 
+ScoresOf = Callable[[Slice, int, bool], ScoreRows]
+
+
 @dataclass(frozen=True, slots=True)
 class CountedLog:
     """A log after its one scan.
@@ -264,7 +267,9 @@ class CountedLog:
     or beside the slice ``against``; None where the log has no clusters. Multi-label logs with
     ``id`` and no cluster have the image as cluster for pooled figures: then ``clusters`` is
     None and ``patterns`` is not. ``unclustered`` rows have no cluster and are each their own.
-    ``scores(slice, stratum, outside)`` gives the scores of a slice or of its complement.
+    ``scores(slice, stratum, outside)`` gives the scores of a slice or of its complement;
+    ``class_scores(slice, class, outside)`` those of one class against the rest, in a multi-class log with
+    a score column a class.
     ``cluster_rows`` gives the rows that the patterns are made of.
     ``paired_patterns(slice)`` gives the joint tables of model and baseline of the slice's clusters, one
     set a class; None where the log has no clusters or no baseline.
@@ -285,7 +290,8 @@ class CountedLog:
     joint: Callable[[tuple[str, ...]], CountTable] | None = None
     small: tuple[Exclusion, ...] = field(default=())
     unclustered: int = 0
-    scores: Callable[[Slice, int, bool], ScoreRows] | None = None
+    scores: ScoresOf | None = None
     paired_patterns: Callable[[Slice], tuple[PairedPatterns, ...]] | None = None
     cluster_rows: ClusterRowsOf | None = None
     failed_as_errors: CountedLog | None = None
+    class_scores: ScoresOf | None = None

@@ -169,6 +169,9 @@ class Counting:
             small=small,
             unclustered=0 if rows is None else rows.unclustered,
             scores=detail.scores if detail is not None and detail.rows.score is not None else None,
+            class_scores=partial(detail.class_scores, self.meaning.space)
+            if detail is not None and detail.rows.class_scores
+            else None,
             paired_patterns=detail.paired_patterns if detail is not None and kinds is not None else None,
         )
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slices.counting.joint_outcomes import JointKinds, paired_patterns
-from slices.counting.outcomes import Layout
+from slices.counting.outcomes import Layout, comparison
 from slices.counting.patterns import (
     INSIDE,
     OUTSIDE,
@@ -30,6 +30,7 @@ from slices.counts import (
     TP,
     ClusterPatterns,
     ClusterRows,
+    OutcomeSpace,
     PairedPatterns,
     ScoreRows,
     SliceCounts,
@@ -70,6 +71,16 @@ class _Cells:
         if at < len(whole):
             whole[at] = False
         return whole
+
+
+def _column_of(
+    class_scores: Mapping[str, NDArray[np.float64]], klass: str | None
+) -> NDArray[np.float64] | None:
+    """The score column of a class, whose name may be written otherwise (1 and 1.0)."""
+    same = comparison([klass, *class_scores])
+    return next(
+        (v for name, v in class_scores.items() if klass is not None and same(name) == same(klass)), None
+    )
 
 
 @dataclass(slots=True)
@@ -184,6 +195,19 @@ class Details:
             scores=rows.score[here],
             positive=(cell == TP) | (cell == FN),
             cluster=None if rows.cluster is None or self.by_unit else rows.cluster[here],
+            weight=None if rows.weight is None else rows.weight[here],
+        )
+
+    def class_scores(self, space: OutcomeSpace, slice_: Slice, k: int, outside: bool = False) -> ScoreRows:
+        """Scores of one class of a multi-class log, its own rows positive; none where it has no column."""
+        rows = self.rows
+        here = self._sides(slice_) == (OUTSIDE if outside else INSIDE)
+        score = _column_of(rows.class_scores, space.classes[k])
+        here &= np.zeros_like(here) if score is None else np.isfinite(score)
+        return ScoreRows(
+            scores=np.empty(0) if score is None else score[here],
+            positive=rows.outcome[here] // (len(space.classes) + 1) == k,
+            cluster=None if rows.cluster is None else rows.cluster[here],
             weight=None if rows.weight is None else rows.weight[here],
         )
 
