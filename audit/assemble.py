@@ -103,7 +103,7 @@ def _of_this_release(parts: Parts) -> documents.Evidence:
     bounds = missing_bounds(config, counted, parts.results)
     curves, curves_left = score_curves(counted, confidence=config.statistics.confidence)
     sweeps, unswept = threshold_sweeps(config, counted, confidence=config.statistics.confidence)
-    breaking = breaking_points(counted, parts.findings, config.statistics.confidence)
+    breaking = breaking_points(counted, parts.findings, parts.results)
     return documents.Evidence(
         subject=documents.Subject(
             name=config.subject.name or PurePosixPath(config.log.path).name,

@@ -173,6 +173,23 @@ def limitations(
         )
         for item in not_tested
     ]
+    if counted.slices[0].weighted is not None and any(item.outcome == "meets" for item in findings):
+        found.append(
+            Limitation(
+                what=say("limitation.labels.what", "The labels are taken as right."),
+                who=say("limitation.weighted_labels.who", "Every figure and every check that is met."),
+                size=say("limitation.size_unknown", "Unknown."),
+                how_known=say(
+                    "limitation.weighted_labels.known",
+                    "Rows have weights, so that wrong labels differ in what they move: how many would undo a "
+                    "check is not worked out.",
+                ),
+                what_to_do=say(
+                    "limitation.weighted_labels.do",
+                    "Have a part of the labels read again, those of large weight first.",
+                ),
+            )
+        )
     if breaking:
         first = breaking[0]
         values = [f"{name} = {value}" for name, value in first.slice.items()]
@@ -207,7 +224,7 @@ def limitations(
                 how_known=say(
                     "limitation.labels.known",
                     "Computed from the limits that the verdict was read from, for every check of a "
-                    "floor or ceiling that is met.",
+                    "share, gap or ratio that is met.",
                 ),
                 what_to_do=say(
                     "limitation.labels.do",

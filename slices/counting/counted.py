@@ -32,6 +32,7 @@ from slices.counts import (
     CountedLog,
     CountTable,
     Exclusion,
+    JointRows,
     PairedCells,
     SliceCounts,
 )
@@ -118,7 +119,7 @@ class Counting:
         kept, small = self._slices(crossed)
         rows = None
         kinds = None
-        if self.meaning.pairs is not None and self.spec.cluster is not None:
+        if self.meaning.pairs is not None:
             kinds = JointKinds.of(self.meaning.pairs)
         if self.collector is not None:
             kind_of = None if kinds is None else partial(self._coded, kinds.kind, -1)
@@ -131,7 +132,7 @@ class Counting:
         slices = [overall, *kept]
         paired = self._paired(n)
         if paired is not None:
-            slices = [replace(one, paired=paired(one.slice)) for one in slices]
+            slices = [replace(one, paired=paired(one.slice)[0]) for one in slices]
         if detail is not None:
             slices = detail.completed(slices)
         clustered = rows is not None and rows.cluster is not None
@@ -172,7 +173,10 @@ class Counting:
             class_scores=partial(detail.class_scores, self.meaning.space)
             if detail is not None and detail.rows.class_scores
             else None,
-            paired_patterns=detail.paired_patterns if detail is not None and kinds is not None else None,
+            paired_patterns=detail.paired_patterns
+            if detail is not None and kinds is not None and self.spec.cluster is not None
+            else None,
+            joint_rows=self._joint_rows(kinds, detail, paired),
         )
 
     def _roll_up(self, crossing: tuple[str, ...], *, raw: bool = False) -> SetCounts:
@@ -244,28 +248,54 @@ class Counting:
         rows = int(n[unpaired & (self.meaning.code < self.meaning.layout.counted)].sum())
         return [Exclusion(MISSING_BASELINE, OVERALL, rows)] if rows else []
 
-    def _paired(self, n: NDArray[np.int64]) -> Callable[[Slice], PairedCells] | None:
-        """Joint outcomes of model and baseline, for logs that have one."""
+    def _paired(
+        self, n: NDArray[np.int64]
+    ) -> Callable[[Slice], tuple[PairedCells, NDArray[np.int64]]] | None:
+        """Joint outcomes of model and baseline, and rows of each raw combination, for logs that have one."""
         pairs = self.meaning.pairs
         if pairs is None:
             return None
         flat = pairs.reshape(len(pairs), -1)
         shape = pairs.shape[1:]
-        found: dict[Slice, PairedCells] = {
-            OVERALL: PairedCells((n @ flat).reshape(shape), np.zeros(shape, np.int64))
+        found: dict[Slice, tuple[PairedCells, NDArray[np.int64]]] = {
+            OVERALL: (PairedCells((n @ flat).reshape(shape), np.zeros(shape, np.int64)), n)
         }
         for crossing in self.crossings:
             counts = self._roll_up(crossing, raw=True)
             present = counts.present(len(pairs)) @ flat
             for cell, codes in enumerate(counts.codes):
-                inside = counts.vectors(cell, cell + 1, len(pairs))[0] @ flat
+                rows = counts.vectors(cell, cell + 1, len(pairs))[0]
+                inside = rows @ flat
                 outside = present - inside if (codes >= 0).all() else present
                 values = (
                     (name, None if code < 0 else self.tables[name].values[code])
                     for name, code in zip(crossing, codes.tolist(), strict=True)
                 )
-                found[Slice(tuple(values))] = PairedCells(inside.reshape(shape), outside.reshape(shape))
+                joint = PairedCells(inside.reshape(shape), outside.reshape(shape))
+                found[Slice(tuple(values))] = (joint, rows)
         return found.__getitem__
+
+    def _joint_rows(
+        self,
+        kinds: JointKinds | None,
+        detail: Details | None,
+        paired: Callable[[Slice], tuple[PairedCells, NDArray[np.int64]]] | None,
+    ) -> Callable[[Slice], JointRows] | None:
+        """What both models made of each row: of the rows where they are kept, else of their counts."""
+        if kinds is None or paired is None:
+            return None
+        if detail is not None and (detail.rows.cluster is not None or detail.rows.weight is not None):
+            return detail.joint_rows
+
+        def of_counts(slice_: Slice) -> JointRows:
+            compared = kinds.kind >= 0
+            number = len(kinds.cell)
+            rows = np.bincount(kinds.kind[compared], weights=paired(slice_)[1][compared], minlength=number)
+            kind = np.flatnonzero(rows)
+            times = rows[kind].astype(np.int64)
+            return JointRows(kinds.cell, kind, times, np.ones(len(kind)), None, weighted=False)
+
+        return of_counts
 
 
 def _worst_scores(scores: NDArray[np.float64], missed: NDArray[np.bool_]) -> NDArray[np.float64]:

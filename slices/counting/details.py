@@ -30,6 +30,7 @@ from slices.counts import (
     TP,
     ClusterPatterns,
     ClusterRows,
+    JointRows,
     OutcomeSpace,
     PairedPatterns,
     ScoreRows,
@@ -37,7 +38,7 @@ from slices.counts import (
     WeightedCells,
 )
 from slices.errors import LogError
-from slices.reading.arrays import sorted_distinct, summed
+from slices.reading.arrays import group_starts, sorted_distinct, summed
 from slices.slicing import Slice
 
 _MOST_BYTES = 256 << 20
@@ -170,6 +171,30 @@ class Details:
         assert self.kinds is not None
         here = self._places(slice_)
         return paired_patterns(rows.cluster[here], rows.kind[here], self.kinds.cell)
+
+    def joint_rows(self, slice_: Slice) -> JointRows:
+        """What model and baseline made of the slice's rows, by cluster or with their weights."""
+        rows = self.rows
+        assert rows.kind is not None
+        assert self.kinds is not None
+        here = self._places(slice_) if rows.cluster is not None else self._inside(slice_)
+        here = here[rows.kind[here] >= 0]
+        kind, times = rows.kind[here], np.ones(len(here), np.int64)
+        weight = np.ones(len(here))
+        if rows.weight is not None:
+            weight = rows.weight[here] / (float(rows.weight.mean()) or 1.0)
+        unit = None
+        if rows.cluster is not None:
+            starts = group_starts(rows.cluster[here])
+            unit = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(here))))
+        elif len(here):
+            # Rows of one kind and weight are alike: post-stratified weights are few.
+            alike, times = np.unique(np.stack([kind.astype(np.float64), weight]), axis=1, return_counts=True)
+            kind, weight, times = alike[0].astype(np.int32), alike[1], times.astype(np.int64)
+        return JointRows(self.kinds.cell, kind, times, weight, unit, rows.weight is not None)
+
+    def _inside(self, slice_: Slice) -> NDArray[np.intp]:
+        return np.flatnonzero(self.rows.cell(slice_.attributes, self._codes(slice_)))
 
     def _prepared_for(self, names: tuple[str, ...]) -> CrossingPatterns | None:
         if names not in self._prepared:

@@ -446,7 +446,8 @@ def _box_p_value(metric: Metric, model: Floats, baseline: Floats) -> float:
         low, high = _box(metric, model, baseline, 1 - float(alpha))
         return np.asarray(low), np.asarray(high)
 
-    return float(dual_p_value(limits, ()))
+    found = float(dual_p_value(limits, ()))
+    return 1.0 if found > 1 - 1e-9 else found  # halving stops a little below
 
 
 def _student_limits(value: float, se: float, degrees: float, confidence: float) -> tuple[float, float]:

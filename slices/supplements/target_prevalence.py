@@ -83,7 +83,7 @@ def _effective(counted: CountedLog, counts: SliceCounts) -> NDArray[np.float64]:
                 kish = kish_effective(total, float(squares[k, places].sum()))
                 table[k, places] *= kish / total if total > 0 else 0.0
         return table
-    worth = design_effects(counted, counts.slice, [METRICS["recall"], METRICS["fpr"]])
+    worth = design_effects(counted, counts, [METRICS["recall"], METRICS["fpr"]])
     for name, places in (("recall", [TP, FN]), ("fpr", [FP, TN])):
         table[:, places] /= (worth[name].effect * worth[name].few)[0][:, None]
     return table
