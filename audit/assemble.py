@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from audit import provenance
 from audit.config import Loaded, policy_hash
-from audit.curves import score_curves
+from audit.curves import score_curves, threshold_sweeps
 from audit.label_accuracy import label_noise
 from audit.limitations import limitations
 from audit.lock import ReadLock
@@ -47,6 +47,7 @@ class Parts:
     catalogue: Catalogue
     lock: ReadLock | None = None
     previous: Previous | None = None
+    failed_bounds: tuple[documents.FailedBounds, ...] = ()
 
     @property
     def lock_entry(self) -> dict[str, str] | None:
@@ -100,7 +101,9 @@ def _of_this_release(parts: Parts) -> documents.Evidence:
     config, counted = parts.loaded.config, parts.counted
     findings = [_finding(judged) for judged in parts.findings]
     bounds = missing_bounds(config, counted, parts.results)
-    breaking = breaking_points(counted, parts.findings, config.statistics.confidence)
+    curves, curves_left = score_curves(counted, confidence=config.statistics.confidence)
+    sweeps, unswept = threshold_sweeps(config, counted, confidence=config.statistics.confidence)
+    breaking = breaking_points(counted, parts.findings, parts.results)
     return documents.Evidence(
         subject=documents.Subject(
             name=config.subject.name or PurePosixPath(config.log.path).name,
@@ -126,9 +129,12 @@ def _of_this_release(parts: Parts) -> documents.Evidence:
             slices=[_record(record) for record in parts.analysis.slices],
             concepts=[_concept(result) for result in parts.stage.results] if parts.stage else [],
             concept_method=_concept_method(parts.stage),
-            curves=score_curves(counted, confidence=config.statistics.confidence),
+            curves=curves,
+            sweeps=sweeps,
+            sweeps_left_out=max(unswept, curves_left),
             worst_gaps=worst_gaps(config, parts.results),
             missing_bounds=bounds,
+            failed_bounds=list(parts.failed_bounds),
             breaking_points=breaking,
             changes=changes(config, counted, parts.results),
             impacts=impacts(config, counted, parts.results),
@@ -146,6 +152,7 @@ def _of_this_release(parts: Parts) -> documents.Evidence:
             parts.associations,
             bounds,
             breaking,
+            parts.failed_bounds,
             lock=parts.lock_entry,
         ),
         method=documents.Method(

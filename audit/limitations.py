@@ -8,7 +8,7 @@ from audit.config import Config
 from audit.policy import Judged
 from audit.wording import metric_key
 from concepts.records import ConceptStage
-from reports.evidence import Association, BreakingPoint, Limitation, MissingBounds
+from reports.evidence import Association, BreakingPoint, FailedBounds, Limitation, MissingBounds
 from slices.counts import CountedLog
 from slices.said import Said, say, sentence_pair
 from slices.supplements.composed import NO_GAP
@@ -22,6 +22,7 @@ def limitations(
     associations: Sequence[Association],
     bounds: Sequence[MissingBounds],
     breaking: Sequence[BreakingPoint],
+    failures: Sequence[FailedBounds] = (),
     *,
     lock: Mapping[str, str] | None = None,
 ) -> list[Limitation]:
@@ -68,12 +69,16 @@ def limitations(
                 who=say(
                     "limitation.failed.who", "Cases without a prediction: they are in no headline figure."
                 ),
-                size=say(
-                    "limitation.share",
-                    "{rows:,} of {all:,} rows ({share:.1%}).",
-                    rows=failed,
-                    all=counted.rows,
-                    share=failed / counted.rows,
+                size=_with_failures(
+                    say(
+                        "limitation.share",
+                        "{rows:,} of {all:,} rows ({share:.1%}).",
+                        rows=failed,
+                        all=counted.rows,
+                        share=failed / counted.rows,
+                    ),
+                    counted,
+                    failures,
                 ),
                 how_known=say("limitation.known.counted_slices", "Counted in the log, for each slice."),
                 what_to_do=say(
@@ -190,6 +195,23 @@ def limitations(
                 ),
             )
         )
+    if counted.slices[0].weighted is not None and any(item.outcome == "meets" for item in findings):
+        found.append(
+            Limitation(
+                what=say("limitation.labels.what", "The labels are taken as right."),
+                who=say("limitation.weighted_labels.who", "Every figure and every check that is met."),
+                size=say("limitation.size_unknown", "Unknown."),
+                how_known=say(
+                    "limitation.weighted_labels.known",
+                    "Rows have weights, so that wrong labels differ in what they move: how many would undo a "
+                    "check is not worked out.",
+                ),
+                what_to_do=say(
+                    "limitation.weighted_labels.do",
+                    "Have a part of the labels read again, those of large weight first.",
+                ),
+            )
+        )
     if breaking:
         first = breaking[0]
         values = [f"{name} = {value}" for name, value in first.slice.items()]
@@ -224,7 +246,7 @@ def limitations(
                 how_known=say(
                     "limitation.labels.known",
                     "Computed from the limits that the verdict was read from, for every check of a "
-                    "floor or ceiling that is met.",
+                    "share, gap or ratio that is met.",
                 ),
                 what_to_do=say(
                     "limitation.labels.do",
@@ -295,6 +317,39 @@ def _with_bounds(size: Said, name: str, bounds: Sequence[MissingBounds]) -> Said
         highest=highest,
     )
     return sentence_pair(size, hidden)
+
+
+def _with_failures(size: Said, counted: CountedLog, failures: Sequence[FailedBounds]) -> Said:
+    """The size, and how far the failed predictions move a figure where they count as errors."""
+    if counted.failed_as_errors is None:
+        return sentence_pair(
+            size,
+            say(
+                "limitation.failed.objects",
+                "What the images held is not known: no figure counts them as errors.",
+            ),
+        )
+    known = [
+        (abs(item.as_errors - item.value), item.as_errors, item)
+        for item in failures
+        if item.as_errors is not None and item.value is not None
+    ]
+    if not known:
+        return size
+    _, worst, item = max(known, key=lambda entry: entry[0])
+    values = [f"{name} = {value}" for name, value in item.slice.items()]
+    group = ", ".join(values) or say("limitation.labels.all_cases", "all cases")
+    return sentence_pair(
+        size,
+        say(
+            "limitation.failed.moves",
+            "Counted as errors, they move {metric} of {group} most: from {value:.1%} to {worst:.1%}.",
+            metric=metric_key(item.metric),
+            group=_of_class(group, item.klass),
+            value=item.value or 0.0,
+            worst=worst,
+        ),
+    )
 
 
 def _of_class(group: str, klass: str | None) -> str:

@@ -99,6 +99,7 @@ def gather(loaded: Loaded, *, progress: Progress = silent) -> Evidence:
     """Everything but the documents: from the configuration to the evidence."""
     from audit.assemble import Parts, to_evidence
     from audit.associations import associations
+    from audit.failed import count_failed_as_errors
     from audit.language import read_catalogue
     from audit.lock import read_lock
     from audit.logo import read_logo
@@ -113,7 +114,11 @@ def gather(loaded: Loaded, *, progress: Progress = silent) -> Evidence:
     logo = read_logo(loaded.config.report.logo, loaded.root)
     catalogue = read_catalogue(loaded.config.report.language, loaded.root)
     previous = read_previous(loaded)
-    counted, spec = count(loaded, keep_scores=loaded.config.log.score is not None, progress=progress)
+    counted, spec = count(
+        loaded,
+        keep_scores=(loaded.config.log.score or loaded.config.log.scores) is not None,
+        progress=progress,
+    )
     if previous is not None:
         refuse_unrelated(previous, counted)
     check_classes(loaded, counted)
@@ -130,10 +135,10 @@ def gather(loaded: Loaded, *, progress: Progress = silent) -> Evidence:
     stage = probe_concepts(loaded, spec, counted, progress=progress)
     progress("reading the policy", 0, 1)
     records = Results((*analysis.overall, *analysis.slices), statistics.confidence)
-    findings = (
-        *judge(aims, records, counted, policy),
-        *judge_concepts(policy, stage, statistics.confidence),
+    as_errors = count_failed_as_errors(
+        loaded.config, counted, records, aims, judge(aims, records, counted, policy)
     )
+    findings = (*as_errors.findings, *judge_concepts(policy, stage, statistics.confidence))
     parts = Parts(
         loaded,
         spec,
@@ -147,6 +152,7 @@ def gather(loaded: Loaded, *, progress: Progress = silent) -> Evidence:
         catalogue,
         lock,
         previous,
+        as_errors.bounds,
     )
     evidence = to_evidence(parts)
     progress("reading the policy", 1, 1)

@@ -44,16 +44,6 @@ def refuse_unhonoured(config: Config) -> None:
             "[statistics] label_accuracy beside [log] detection: objects have no label each that could be "
             "corrected; take label_accuracy away."
         )
-    if config.log.weight is not None:
-        # Their figures come from plain counts, which weights do not change.
-        for key, given in (
-            ("[log] baseline", config.log.baseline),
-            ("[report] impact_ratios", config.report.impact_ratios),
-        ):
-            if given:
-                raise InputError(
-                    f"{key} beside [log] weight is not honoured by this version of xaudit; take one away."
-                )
     if "://" in config.log.path:
         raise InputError(
             f"[log] path '{config.log.path}' is a database address, which this version of xaudit cannot "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reports.evidence import CurvePoint, ScoreCurve
-from reports.figures import Curve
+from reports.figures import Curve, Guides
 from reports.phrases import Phrases, estimate_of, slice_key, visible
 from reports.rounding import Scale
 
@@ -43,6 +43,7 @@ class CurveChart:
     mark_text: str
     points: str
     rows: tuple[CurveRow, ...]
+    guides: Guides | None = None
 
     @property
     def columns(self) -> int:
@@ -73,7 +74,9 @@ def curve_blocks(p: Phrases) -> tuple[CurveBlock, ...]:
     made = []
     for kinds in blocks.values():
         first = next(iter(kinds.values()))[0]
-        title = p.group({}, first.klass) if not first.slice else " × ".join(visible(n) for n in first.slice)
+        title = " × ".join(visible(n) for n in first.slice)
+        if first.klass is not None or not first.slice:
+            title = p.t("group.joiner").join(x for x in (title, p.group({}, first.klass)) if x)
         longest = max(len(found) for found in kinds.values())
         for start in range(0, longest, MOST_CURVES):
             parts = [(kind, found[start : start + MOST_CURVES]) for kind, found in kinds.items()]

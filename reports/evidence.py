@@ -303,6 +303,21 @@ class ScoreCurve(Part):
     points: list[CurvePoint]
 
 
+class ThresholdSweep(Part):
+    """A metric at other thresholds (x): its value, or with ``against`` its gap; limits of each point alone.
+
+    ``n``: the slice's denominator. ``limit`` and ``rule``: of the rule that limits the gap.
+    """
+
+    slice: SliceValues
+    klass: str | None = Field(alias="class", default=None)
+    metric: str
+    against: str | None = None
+    rule: str | None = None
+    limit: Number = None
+    points: list[CurvePoint]
+
+
 class WorstGap(Part):
     """The largest gap among an attribute's values; the interval allows for the choice of the extremes."""
 
@@ -350,10 +365,29 @@ class MissingBounds(Part):
     undefined: Prose | None = None
 
 
+class FailedBounds(Part):
+    """A slice's figure with its ``failed`` predictions counted as errors; ``value``: without them.
+
+    ``low`` and ``high`` are of ``as_errors``.
+    """
+
+    slice: SliceValues
+    klass: str | None = Field(alias="class", default=None)
+    metric: str
+    failed: int
+    value: Number
+    as_errors: Number
+    low: Number
+    high: Number
+    method: Prose
+    undefined: Prose | None = None
+
+
 class Change(Part):
     """Model less baseline on the same rows of one slice; ``changed``: rows on which the two differ.
 
-    ``n``: rows that both predicted.
+    ``n``: rows that both predicted. ``p_adjusted`` (Holm) and ``p_bh`` are over all changes with a p-value;
+    ``change`` is read from the former.
     """
 
     slice: SliceValues
@@ -361,6 +395,8 @@ class Change(Part):
     metric: str
     difference: Limits
     p_value: Number
+    p_adjusted: Number = None
+    p_bh: Number = None
     change: Literal["worse", "no change shown", "better"] | None
     changed: Finite
     method: Prose
@@ -494,8 +530,11 @@ class Results(Part):
     overall: list[SliceRecord]
     slices: list[SliceRecord]
     curves: list[ScoreCurve] = []
+    sweeps: list[ThresholdSweep] = []
+    sweeps_left_out: int = 0  # slices (times classes) beyond the bound on their number, of curves too
     worst_gaps: list[WorstGap] = []
     missing_bounds: list[MissingBounds] = []
+    failed_bounds: list[FailedBounds] = []
     breaking_points: list[BreakingPoint] = []
     changes: list[Change] = []
     impacts: list[Impact] = []

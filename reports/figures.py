@@ -386,6 +386,14 @@ class Curve:
     mark: tuple[float, float] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Guides:
+    """Lines that curves are read against, in the unit square: one upright, some across."""
+
+    upright: float | None = None
+    levels: tuple[float, ...] = ()
+
+
 DASHES = ("", "6 3", "2 2", "8 3 2 3", "1 3")
 CURVES = 270.0  # px: two charts stand side by side
 
@@ -400,11 +408,13 @@ def curves(
     y_ticks: Sequence[str],
     corners: tuple[str, str] = ("", ""),
     mark_text: str = "",
+    guides: Guides | None = None,
 ) -> Markup:
     """ROC or reliability curves in the unit square; told apart by dash as well as colour.
 
     ``x_ticks``, ``y_ticks``: the texts of 0, 1/4, 1/2, 3/4 and 1. ``corners``: what lies above the
-    diagonal, and below it. ``mark_text``: what the marked points are.
+    diagonal, and below it. ``mark_text``: what the marked points are. ``guides``: lines in place
+    of the diagonal.
     """
     return draw_curves(
         lines,
@@ -415,6 +425,7 @@ def curves(
         y_ticks=y_ticks,
         corners=corners,
         mark_text=mark_text,
+        guides=guides,
     ).svg()
 
 
@@ -428,6 +439,7 @@ def draw_curves(
     y_ticks: Sequence[str],
     corners: tuple[str, str] = ("", ""),
     mark_text: str = "",
+    guides: Guides | None = None,
     width: float = CURVES,
 ) -> Canvas:
     """The canvas of `curves`; at most five lines, their legend beneath the square."""
@@ -445,7 +457,10 @@ def draw_curves(
         canvas.text(left - 6, y + 3.5, y_tick, anchor="end", size=SMALL, kind="muted", colour=LIGHT.muted)
         canvas.text(x, bottom + 14, x_tick, anchor="middle", size=SMALL, kind="muted", colour=LIGHT.muted)
     canvas.text(left + side, bottom + 28, x_text, anchor="end", size=SMALL, kind="muted", colour=LIGHT.muted)
-    canvas.line(left, bottom, left + side, top, kind="muted", colour=LIGHT.muted, width=0.8, dash="2 3")
+    if guides is None:
+        canvas.line(left, bottom, left + side, top, kind="muted", colour=LIGHT.muted, width=0.8, dash="2 3")
+    else:
+        draw_guides(canvas, guides, left=left, top=top, side=side)
     above, below = corners
     canvas.text(left + 8, top + 16, above, size=SMALL, kind="muted", colour=LIGHT.muted)
     canvas.text(
@@ -467,6 +482,16 @@ def draw_curves(
             y += 14
     canvas.height = y - 6
     return canvas
+
+
+def draw_guides(canvas: Canvas, guides: Guides, *, left: float, top: float, side: float) -> None:
+    """The operating threshold upright, a rule's limits across."""
+    if guides.upright is not None:
+        x = left + side * guides.upright
+        canvas.line(x, top, x, top + side, kind="ink", colour=LIGHT.ink, width=0.9)
+    for height in guides.levels:
+        y = top + side * (1 - height)
+        canvas.line(left, y, left + side, y, kind="muted", colour=LIGHT.muted, width=0.9, dash="2 3")
 
 
 def draw_curve(canvas: Canvas, curve: Curve, k: int, *, left: float, top: float, side: float) -> None:

@@ -35,6 +35,7 @@ def tables(p: Phrases) -> tuple[Table, ...]:
         worst_gaps(p),
         changes(p),
         missing_bounds(p),
+        failed_bounds(p),
         missing_gaps(p),
         breaking_points(p),
         corrected(p),
@@ -139,6 +140,7 @@ def changes(p: Phrases) -> Table:
                 value,
                 interval,
                 p.probability(change.p_value),
+                p.probability(change.p_adjusted),
             )
         )
     level = t("table.interval", level=p.level(p.evidence.run.confidence))
@@ -150,8 +152,12 @@ def changes(p: Phrases) -> Table:
         t("table.difference"),
         level,
         t("concepts.p"),
+        t("further.p_holm"),
     )
-    return table(p, "changes", heads, rows, 4)
+    tested = sum(change.p_value is not None for change in found)
+    risk = p.level(round(1 - p.evidence.run.confidence, 12))
+    intro = t("further.changes_intro", tests=p.count(tested), risk=risk)
+    return table(p, "changes", heads, rows, 5, intro=intro)
 
 
 def missing_bounds(p: Phrases) -> Table:
@@ -185,6 +191,35 @@ def missing_bounds(p: Phrases) -> Table:
         t("further.with_chance"),
     )
     return table(p, "missing_bounds", heads, rows, 4)
+
+
+def failed_bounds(p: Phrases) -> Table:
+    """A slice's figure with its failed predictions counted as errors; what moves most first."""
+    t = p.t
+    every = p.evidence.results.failed_bounds
+    found = sorted(every, key=lambda b: -abs((b.as_errors or 0.0) - (b.value or 0.0)))
+    rows = []
+    for bound in found:
+        scale = p.scale(bound.metric)
+        rows.append(
+            (
+                p.group(bound.slice, bound.klass),
+                p.metric(bound.metric),
+                p.count(bound.failed),
+                t("number.none") if bound.value is None else p.number(bound.value, scale),
+                t("number.none") if bound.as_errors is None else p.number(bound.as_errors, scale),
+                p.interval(bound.low, bound.high, scale),
+            )
+        )
+    heads = (
+        t("table.group"),
+        t("table.metric"),
+        t("further.failed"),
+        t("further.left_out"),
+        t("further.as_errors"),
+        t("table.interval", level=p.level(p.evidence.run.confidence)),
+    )
+    return table(p, "failed_bounds", heads, rows, 4)
 
 
 def missing_gaps(p: Phrases) -> Table:

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from reports import charts, clauses, concept_charts, curve_charts, further, grids, overall, sections, since
+from reports import (
+    charts,
+    clauses,
+    concept_charts,
+    curve_charts,
+    further,
+    grids,
+    overall,
+    sections,
+    since,
+    sweep_charts,
+)
 from reports.canvas import shorten
 from reports.evidence import Evidence
 from reports.glyphs import code_point, missing
@@ -66,6 +77,8 @@ class Report:
     class_charts: tuple[grids.HeatChart, ...]
     class_left: int
     curves: tuple[curve_charts.CurveBlock, ...]
+    sweeps: tuple[curve_charts.CurveBlock, ...]
+    sweeps_left: int
     further: tuple[further.Table, ...]
     concepts: concept_charts.Concepts | None
     findings: tuple[sections.FindingBlock, ...]
@@ -125,6 +138,8 @@ def build(evidence: Evidence, catalogue: Catalogue, *, evidence_sha256: str, pap
         class_charts=by_class,
         class_left=class_left,
         curves=curve_charts.curve_blocks(p),
+        sweeps=sweep_charts.sweep_blocks(p),
+        sweeps_left=evidence.results.sweeps_left_out,
         further=further.tables(p),
         concepts=concept_charts.concepts(p),
         findings=sections.findings(p),
@@ -160,7 +175,7 @@ def contents(p: Phrases, report: Report) -> tuple[tuple[str, str], ...]:
         "other": report.attributes["other"],
         "intersections": report.heats or report.heats_left,
         "classes": report.class_charts or report.class_left,
-        "curves": report.curves,
+        "curves": report.curves or report.sweeps,
         "further": report.further,
         "concepts": report.concepts,
         "since": report.since,

@@ -133,6 +133,33 @@ class PairedPatterns:
 
 
 @dataclass(frozen=True, slots=True)
+class JointRows:
+    """What model and baseline made of the rows of a slice.
+
+    Attributes
+    ----------
+    cell : int8 array, shape (kinds, classes)
+        Where a row of each kind stands in a class's joint table: 4 x label + 2 x model + baseline (1 for
+        positive); -1 where it is no row of the class.
+    kind : int array, shape (entries,)
+    times : int64 array, shape (entries,)
+        Rows that an entry stands for.
+    weight : float64 array, shape (entries,)
+        Of each of these rows, on average 1 over the log; 1 where rows have none.
+    unit : int64 array, shape (entries,), or None
+        Patient (or image) of the entry, from 0 on; None: each row is its own.
+    weighted : bool
+    """
+
+    cell: NDArray[np.int8]
+    kind: NDArray[np.integer]
+    times: NDArray[np.int64]
+    weight: NDArray[np.float64]
+    unit: NDArray[np.int64] | None
+    weighted: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ScoreRows:
     """Scores of the counted rows of one side of a slice, in an order that the log's does not show in.
 
@@ -260,6 +287,9 @@ class ClusterRowsOf(Protocol):
         """Rows that have all of the attributes: a slice of these and its complement together."""
 
 
+ScoresOf = Callable[[Slice, int, bool], ScoreRows]
+
+
 @dataclass(frozen=True, slots=True)
 class CountedLog:
     """A log after its one scan.
@@ -269,10 +299,15 @@ class CountedLog:
     or beside the slice ``against``; None where the log has no clusters. Multi-label logs with
     ``id`` and no cluster have the image as cluster for pooled figures: then ``clusters`` is
     None and ``patterns`` is not. ``unclustered`` rows have no cluster and are each their own.
-    ``scores(slice, stratum, outside)`` gives the scores of a slice or of its complement.
+    ``scores(slice, stratum, outside)`` gives the scores of a slice or of its complement;
+    ``class_scores(slice, class, outside)`` those of one class against the rest, in a multi-class log with
+    a score column a class.
     ``cluster_rows`` gives the rows that the patterns are made of.
     ``paired_patterns(slice)`` gives the joint tables of model and baseline of the slice's clusters, one
     set a class; None where the log has no clusters or no baseline.
+    ``joint_rows(slice)`` gives what model and baseline made of each row; None without a baseline.
+    ``failed_as_errors`` is the same log with every failed prediction counted as a wrong one; None where
+    none failed, or where that cannot be said (the objects of an image that a detector failed on).
     """
 
     space: OutcomeSpace
@@ -288,6 +323,9 @@ class CountedLog:
     joint: Callable[[tuple[str, ...]], CountTable] | None = None
     small: tuple[Exclusion, ...] = field(default=())
     unclustered: int = 0
-    scores: Callable[[Slice, int, bool], ScoreRows] | None = None
+    scores: ScoresOf | None = None
     paired_patterns: Callable[[Slice], tuple[PairedPatterns, ...]] | None = None
+    joint_rows: Callable[[Slice], JointRows] | None = None
     cluster_rows: ClusterRowsOf | None = None
+    failed_as_errors: CountedLog | None = None
+    class_scores: ScoresOf | None = None

@@ -96,6 +96,9 @@ def count_log(
         if ids is not None:
             ids.check(source)
         counted = Counting(spec, source, found, crossings, minimum, collector).counted_log()
+        if counted.slices[0].failed.any() and spec.detection is None:
+            worst = Counting(spec, source, found, crossings, minimum, collector, failed_as_errors=True)
+            counted = replace(counted, failed_as_errors=worst.counted_log())
         inputs = tuple(InputFile(f.name, hashes.of(f.path), found.file_rows[f.name]) for f in source.files)
     return replace(counted, inputs=inputs)
 
@@ -105,7 +108,8 @@ def _collector(spec: LogSpec, keep_scores: bool) -> RowCollector | None:
     score = spec.decision.score if keep_scores else None
     # One image has several rows in a multi-label log: pooled figures count and resample images.
     unit = spec.id if spec.klass is not None else None
-    if not (spec.cluster or spec.weight or spec.detection or score or unit):
+    of_class = spec.decision.scores if keep_scores else None
+    if not (spec.cluster or spec.weight or spec.detection or score or unit or of_class):
         return None
     return RowCollector(
         cluster=spec.cluster or unit,
@@ -114,6 +118,7 @@ def _collector(spec: LogSpec, keep_scores: bool) -> RowCollector | None:
         weight=spec.weight,
         score=score,
         missing=spec.missing,
+        class_scores=of_class,
     )
 
 

@@ -27,10 +27,12 @@ from slices.counting.rollup import (
 )
 from slices.counting.rows import IMAGE, RowCollector
 from slices.counts import (
+    FN,
     AttributeSummary,
     CountedLog,
     CountTable,
     Exclusion,
+    JointRows,
     PairedCells,
     SliceCounts,
 )
@@ -64,6 +66,8 @@ class Counting:
         Rows that a slice needs to be computed.
     collector : RowCollector or None
         The rows, where the log has clusters, weights, scores or images of several rows.
+    failed_as_errors : bool
+        Count failed predictions as wrong ones, for the worst case.
     """
 
     spec: LogSpec
@@ -72,6 +76,7 @@ class Counting:
     crossings: Sequence[tuple[str, ...]]
     minimum: int
     collector: RowCollector | None
+    failed_as_errors: bool = False
     names: list[str] = field(init=False)
     tables: dict[str, ValueTable] = field(init=False)
     meaning: Interpretation = field(init=False)
@@ -90,7 +95,9 @@ class Counting:
         combinations, n = raw_outcomes(self.found)
         self._check_labels(combinations, n)
         try:
-            self.meaning = interpret(self.spec, self.found.outcomes, combinations, n)
+            self.meaning = interpret(
+                self.spec, self.found.outcomes, combinations, n, failed_as_errors=self.failed_as_errors
+            )
         except BadClassError as problem:
             raise with_row(self.source, problem.column, problem.text, str(problem)) from None
         layout = self.meaning.layout
@@ -112,17 +119,20 @@ class Counting:
         kept, small = self._slices(crossed)
         rows = None
         kinds = None
-        if self.meaning.pairs is not None and self.spec.cluster is not None:
+        if self.meaning.pairs is not None:
             kinds = JointKinds.of(self.meaning.pairs)
         if self.collector is not None:
             kind_of = None if kinds is None else partial(self._coded, kinds.kind, -1)
-            rows = self.collector.rows(self.names, self.tables, self._outcome_of, kind_of)
+            again = bool(overall.failed.any()) and self.spec.detection is None
+            rows = self.collector.rows(self.names, self.tables, self._outcome_of, kind_of, again=again)
+            if self.failed_as_errors and rows.score is not None:
+                rows = replace(rows, score=_worst_scores(rows.score, rows.outcome % layout.cells == FN))
         by_unit = rows is not None and self.spec.cluster is None and rows.unit is not None
         detail = None if rows is None else Details(rows, self.tables, layout, by_unit, kinds)
         slices = [overall, *kept]
         paired = self._paired(n)
         if paired is not None:
-            slices = [replace(one, paired=paired(one.slice)) for one in slices]
+            slices = [replace(one, paired=paired(one.slice)[0]) for one in slices]
         if detail is not None:
             slices = detail.completed(slices)
         clustered = rows is not None and rows.cluster is not None
@@ -160,7 +170,13 @@ class Counting:
             small=small,
             unclustered=0 if rows is None else rows.unclustered,
             scores=detail.scores if detail is not None and detail.rows.score is not None else None,
-            paired_patterns=detail.paired_patterns if detail is not None and kinds is not None else None,
+            class_scores=partial(detail.class_scores, self.meaning.space)
+            if detail is not None and detail.rows.class_scores
+            else None,
+            paired_patterns=detail.paired_patterns
+            if detail is not None and kinds is not None and self.spec.cluster is not None
+            else None,
+            joint_rows=self._joint_rows(kinds, detail, paired),
         )
 
     def _roll_up(self, crossing: tuple[str, ...], *, raw: bool = False) -> SetCounts:
@@ -232,28 +248,65 @@ class Counting:
         rows = int(n[unpaired & (self.meaning.code < self.meaning.layout.counted)].sum())
         return [Exclusion(MISSING_BASELINE, OVERALL, rows)] if rows else []
 
-    def _paired(self, n: NDArray[np.int64]) -> Callable[[Slice], PairedCells] | None:
-        """Joint outcomes of model and baseline, for logs that have one."""
+    def _paired(
+        self, n: NDArray[np.int64]
+    ) -> Callable[[Slice], tuple[PairedCells, NDArray[np.int64]]] | None:
+        """Joint outcomes of model and baseline, and rows of each raw combination, for logs that have one."""
         pairs = self.meaning.pairs
         if pairs is None:
             return None
         flat = pairs.reshape(len(pairs), -1)
         shape = pairs.shape[1:]
-        found: dict[Slice, PairedCells] = {
-            OVERALL: PairedCells((n @ flat).reshape(shape), np.zeros(shape, np.int64))
+        found: dict[Slice, tuple[PairedCells, NDArray[np.int64]]] = {
+            OVERALL: (PairedCells((n @ flat).reshape(shape), np.zeros(shape, np.int64)), n)
         }
         for crossing in self.crossings:
             counts = self._roll_up(crossing, raw=True)
             present = counts.present(len(pairs)) @ flat
             for cell, codes in enumerate(counts.codes):
-                inside = counts.vectors(cell, cell + 1, len(pairs))[0] @ flat
+                rows = counts.vectors(cell, cell + 1, len(pairs))[0]
+                inside = rows @ flat
                 outside = present - inside if (codes >= 0).all() else present
                 values = (
                     (name, None if code < 0 else self.tables[name].values[code])
                     for name, code in zip(crossing, codes.tolist(), strict=True)
                 )
-                found[Slice(tuple(values))] = PairedCells(inside.reshape(shape), outside.reshape(shape))
+                joint = PairedCells(inside.reshape(shape), outside.reshape(shape))
+                found[Slice(tuple(values))] = (joint, rows)
         return found.__getitem__
+
+    def _joint_rows(
+        self,
+        kinds: JointKinds | None,
+        detail: Details | None,
+        paired: Callable[[Slice], tuple[PairedCells, NDArray[np.int64]]] | None,
+    ) -> Callable[[Slice], JointRows] | None:
+        """What both models made of each row: of the rows where they are kept, else of their counts."""
+        if kinds is None or paired is None:
+            return None
+        if detail is not None and (detail.rows.cluster is not None or detail.rows.weight is not None):
+            return detail.joint_rows
+
+        def of_counts(slice_: Slice) -> JointRows:
+            compared = kinds.kind >= 0
+            number = len(kinds.cell)
+            rows = np.bincount(kinds.kind[compared], weights=paired(slice_)[1][compared], minlength=number)
+            kind = np.flatnonzero(rows)
+            times = rows[kind].astype(np.int64)
+            return JointRows(kinds.cell, kind, times, np.ones(len(kind)), None, weighted=False)
+
+        return of_counts
+
+
+def _worst_scores(scores: NDArray[np.float64], missed: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Rows without a score get the worst one: the lowest for a positive label, the highest for another."""
+    known = scores[np.isfinite(scores)]
+    if known.size == 0:
+        return np.where(missed, 0.0, 1.0)
+    low, high = float(known.min()), float(known.max())
+    # Probabilities stay probabilities, so that Brier score and calibration have theirs.
+    low, high = (0.0, 1.0) if low >= 0 and high <= 1 else (low - 1, high + 1)
+    return np.where(np.isfinite(scores), scores, np.where(missed, low, high))
 
 
 def _excluded(counts: SliceCounts) -> list[Exclusion]:

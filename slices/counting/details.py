@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slices.counting.joint_outcomes import JointKinds, paired_patterns
-from slices.counting.outcomes import Layout
+from slices.counting.outcomes import Layout, comparison
 from slices.counting.patterns import (
     INSIDE,
     OUTSIDE,
@@ -30,13 +30,15 @@ from slices.counts import (
     TP,
     ClusterPatterns,
     ClusterRows,
+    JointRows,
+    OutcomeSpace,
     PairedPatterns,
     ScoreRows,
     SliceCounts,
     WeightedCells,
 )
 from slices.errors import LogError
-from slices.reading.arrays import sorted_distinct, summed
+from slices.reading.arrays import group_starts, sorted_distinct, summed
 from slices.slicing import Slice
 
 _MOST_BYTES = 256 << 20
@@ -71,6 +73,16 @@ class _Cells:
         if at < len(whole):
             whole[at] = False
         return whole
+
+
+def _column_of(
+    class_scores: Mapping[str, NDArray[np.float64]], klass: str | None
+) -> NDArray[np.float64] | None:
+    """The score column of a class, whose name may be written otherwise (1 and 1.0)."""
+    same = comparison([klass, *class_scores])
+    return next(
+        (v for name, v in class_scores.items() if klass is not None and same(name) == same(klass)), None
+    )
 
 
 @dataclass(slots=True)
@@ -161,6 +173,30 @@ class Details:
         here = self._places(slice_)
         return paired_patterns(rows.cluster[here], rows.kind[here], self.kinds.cell)
 
+    def joint_rows(self, slice_: Slice) -> JointRows:
+        """What model and baseline made of the slice's rows, by cluster or with their weights."""
+        rows = self.rows
+        assert rows.kind is not None
+        assert self.kinds is not None
+        here = self._places(slice_) if rows.cluster is not None else self._inside(slice_)
+        here = here[rows.kind[here] >= 0]
+        kind, times = rows.kind[here], np.ones(len(here), np.int64)
+        weight = np.ones(len(here))
+        if rows.weight is not None:
+            weight = rows.weight[here] / (float(rows.weight.mean()) or 1.0)
+        unit = None
+        if rows.cluster is not None:
+            starts = group_starts(rows.cluster[here])
+            unit = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(here))))
+        elif len(here):
+            # Rows of one kind and weight are alike: post-stratified weights are few.
+            alike, times = np.unique(np.stack([kind.astype(np.float64), weight]), axis=1, return_counts=True)
+            kind, weight, times = alike[0].astype(np.int32), alike[1], times.astype(np.int64)
+        return JointRows(self.kinds.cell, kind, times, weight, unit, rows.weight is not None)
+
+    def _inside(self, slice_: Slice) -> NDArray[np.intp]:
+        return np.flatnonzero(self.rows.cell(slice_.attributes, self._codes(slice_)))
+
     def _prepared_for(self, names: tuple[str, ...]) -> CrossingPatterns | None:
         if names not in self._prepared:
             sizes = [self.tables[name].size for name in names]
@@ -185,6 +221,19 @@ class Details:
             scores=rows.score[here],
             positive=(cell == TP) | (cell == FN),
             cluster=None if rows.cluster is None or self.by_unit else rows.cluster[here],
+            weight=None if rows.weight is None else rows.weight[here],
+        )
+
+    def class_scores(self, space: OutcomeSpace, slice_: Slice, k: int, outside: bool = False) -> ScoreRows:
+        """Scores of one class of a multi-class log, its own rows positive; none where it has no column."""
+        rows = self.rows
+        here = self._sides(slice_) == (OUTSIDE if outside else INSIDE)
+        score = _column_of(rows.class_scores, space.classes[k])
+        here &= np.zeros_like(here) if score is None else np.isfinite(score)
+        return ScoreRows(
+            scores=np.empty(0) if score is None else score[here],
+            positive=rows.outcome[here] // (len(space.classes) + 1) == k,
+            cluster=None if rows.cluster is None else rows.cluster[here],
             weight=None if rows.weight is None else rows.weight[here],
         )
 

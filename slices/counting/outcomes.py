@@ -7,7 +7,7 @@ says once for each combination whether it is a true positive, a failed predictio
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,7 +135,12 @@ def outcome_roles(spec: LogSpec) -> tuple[str, ...]:
 
 
 def interpret(
-    spec: LogSpec, values: Sequence[Sequence[Text]], codes: NDArray[np.int32], n: NDArray[np.int64]
+    spec: LogSpec,
+    values: Sequence[Sequence[Text]],
+    codes: NDArray[np.int32],
+    n: NDArray[np.int64],
+    *,
+    failed_as_errors: bool = False,
 ) -> Interpretation:
     """Give every raw combination its outcome.
 
@@ -147,6 +152,9 @@ def interpret(
         The combinations that occur.
     n : int64 array, shape (combinations,)
         Their rows.
+    failed_as_errors : bool
+        Count a failed prediction as a wrong one: a positive label as a false negative, a negative one as
+        a false positive; in a multi-class log as a call of no class. Without the baseline.
 
     Raises
     ------
@@ -166,6 +174,9 @@ def interpret(
         reading = _binary(spec, texts, [int(count) for count in n])
     layout = reading.layout
     code = np.array(reading.code, np.int32)
+    if failed_as_errors:
+        wrong = _wrong_calls(reading, texts)
+        code, reading = np.where(wrong >= 0, wrong, code).astype(np.int32), replace(reading, pairs=None)
     if "weight" in texts:
         weightless = np.array([text is None for text in texts["weight"]], dtype=bool)
         code[weightless & (code < layout.counted)] = layout.weightless
@@ -173,6 +184,25 @@ def interpret(
         None if reading.pairs is None else reading.pairs * (code < layout.counted)[:, None, None, None, None]
     )
     return Interpretation(reading.space, layout, roles, codes, code, reading.positive, pairs)
+
+
+def _wrong_calls(reading: _Reading, texts: Mapping[str, Sequence[Text]]) -> NDArray[np.int32]:
+    """The outcome that a failed prediction has as an error; -1 for every other combination."""
+    layout, code = reading.layout, np.array(reading.code, np.int32)
+    failed = (code >= layout.counted) & (code < layout.first_unlabelled)
+    if reading.space.task == "detection":
+        return np.full(len(code), -1, np.int32)  # an image without a prediction has unknown objects
+    if reading.space.task == "multiclass":
+        # An abstention, as a prediction that no label has: wrong for the row, for its class a miss.
+        k = len(reading.space.classes)
+        same = comparison([text for role in ("label", "prediction") for text in texts[role]])
+        place = {
+            same(name): stratum for stratum, name in enumerate(reading.space.classes) if name is not None
+        }
+        of_label = [place.get(same(text), 0) if text is not None else 0 for text in texts["label"]]
+        return np.where(failed, np.array(of_label) * (k + 1) + k, -1).astype(np.int32)
+    stratum, negative = np.divmod(code - layout.counted, 2)
+    return np.where(failed, layout.cells * stratum + np.where(negative, FP, FN), -1).astype(np.int32)
 
 
 @dataclass(frozen=True, slots=True)

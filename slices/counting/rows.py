@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +22,7 @@ from slices.reading.arrays import filled, group_starts, numpy_of, text_array
 from slices.reading.text import is_text, numbers_of, texts_of
 
 IMAGE = -2
+_OF_CLASS = "score of "
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ class Rows:
     n : int64 array, shape (rows,) or None
         How many outcomes the row stands for (detection counts; 0 for the image itself); None: one each.
     weight, score : float64 array, shape (rows,) or None
+    class_scores : dict of str to float64 array, shape (rows,)
+        Scores of each class, by its written name.
     unclustered : int
         Rows without a cluster.
     kind : int32 array, shape (rows,) or None
@@ -57,6 +60,7 @@ class Rows:
     score: NDArray[np.float64] | None
     unclustered: int
     kind: NDArray[np.int32] | None = None
+    class_scores: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def cell(self, names: Sequence[str], codes: Sequence[int]) -> NDArray[np.bool_]:
         """Which rows have these values."""
@@ -84,6 +88,8 @@ class RowCollector(RowSink):
         Without a cluster column every row of the log is a cluster (the image of a detection log).
     weight, score : str or None
         Columns of numbers.
+    class_scores : mapping, optional
+        Class to its score column, in a multi-class log that has one a class.
     missing : sequence of str
     """
 
@@ -96,6 +102,7 @@ class RowCollector(RowSink):
         weight: str | None,
         score: str | None,
         missing: Sequence[str],
+        class_scores: Mapping[str, str] | None = None,
     ) -> None:
         self._named = {
             role: column for role, column in (("cluster", cluster), ("unit", unit)) if column is not None
@@ -103,6 +110,7 @@ class RowCollector(RowSink):
         self._measured = {
             role: column for role, column in (("weight", weight), ("score", score)) if column is not None
         }
+        self._measured |= {_OF_CLASS + name: column for name, column in (class_scores or {}).items()}
         self.columns = tuple(dict.fromkeys((*self._named.values(), *self._measured.values())))
         self._each_row = each_row and cluster is None
         self._missing = tuple(missing)
@@ -138,6 +146,8 @@ class RowCollector(RowSink):
         tables: Mapping[str, ValueTable],
         outcome_of: OutcomeOf,
         kind_of: OutcomeOf | None = None,
+        *,
+        again: bool = False,
     ) -> Rows:
         """The counted rows in canonical order; what was gathered is given up.
 
@@ -150,8 +160,12 @@ class RowCollector(RowSink):
             ``IMAGE`` for the entry of an image itself.
         kind_of : callable, optional
             Raw outcome codes to the kind of joint outcome with the baseline.
+        again : bool
+            The rows will be asked for once more: what was gathered is kept.
         """
-        batches, self._batches = self._batches, []
+        batches = self._batches
+        if not again:
+            self._batches = []
         outcome = _coded(batches, outcome_of)
         kind = None if kind_of is None else _coded(batches, kind_of)
         keep = outcome >= 0
@@ -185,6 +199,11 @@ class RowCollector(RowSink):
             score=numbers["score"][order] if "score" in numbers else None,
             unclustered=0 if cluster is None or self._each_row else int((cluster < 0).sum()),
             kind=None if kind is None else kind[keep][order],
+            class_scores={
+                role.removeprefix(_OF_CLASS): values[order]
+                for role, values in numbers.items()
+                if role.startswith(_OF_CLASS)
+            },
         )
 
 

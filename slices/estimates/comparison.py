@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,22 +94,36 @@ class WeightedSides:
 def weighted_sides(counted: CountedLog, pair: Pair) -> WeightedSides | None:
     """Both sides of a pair; None where the log has no weights."""
     one = counted.slices[pair.index]
-    here = one.weighted
-    if here is None:
+    if one.weighted is None:
         return None
     mean = mean_weight(counted)
+    sides = slice_and_rest(one, mean)
+    if pair.other is None:
+        return sides
+    other = slice_and_rest(counted.slices[pair.other], mean)
     parts = [
-        (one.inside, here.inside, here.inside_squares, here.inside_fourths),
-        (one.outside, here.outside, here.outside_squares, here.outside_fourths),
+        (getattr(sides, field.name)[0], getattr(other, field.name)[0]) for field in fields(WeightedSides)
     ]
-    if pair.other is not None:
-        second = counted.slices[pair.other]
-        other = second.weighted
-        if other is None:
-            raise ValueError("A weighted log has weights in every slice.")
-        parts[1] = (second.inside, other.inside, other.inside_squares, other.inside_fourths)
-    rows, totals, squares, fourths = (np.stack(each) for each in zip(*parts, strict=True))
-    return WeightedSides(rows, totals / mean, squares / mean**2, fourths / mean**4)
+    return WeightedSides(*(np.stack(each) for each in parts))
+
+
+def slice_and_rest(counts: SliceCounts, mean: float) -> WeightedSides:
+    """A slice and the rows outside it, of a log whose rows weigh ``mean`` on average.
+
+    Raises
+    ------
+    ValueError
+        Rows have no weights.
+    """
+    weights = counts.weighted
+    if weights is None:
+        raise ValueError("A weighted log has weights in every slice.")
+    return WeightedSides(
+        np.stack([counts.inside, counts.outside]),
+        np.stack([weights.inside, weights.outside]) / mean,
+        np.stack([weights.inside_squares, weights.outside_squares]) / mean**2,
+        np.stack([weights.inside_fourths, weights.outside_fourths]) / mean**4,
+    )
 
 
 def mean_weight(counted: CountedLog) -> float:

@@ -7,16 +7,24 @@ model against baseline, impact ratios. Every statistic is made in the module tha
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from slices.counts import CountedLog, PairedPatterns, SliceCounts
-from slices.errors import LogError
-from slices.estimates.design_effects import design_effects, share_effect
+from slices.estimates.comparison import mean_weight
+from slices.estimates.design_effects import design_effects, share_effect, weighted_share
 from slices.estimates.selection import linearised_error
-from slices.metrics import METRICS, Metric
+from slices.metrics import (
+    METRICS,
+    POOLED,
+    POOLED_MULTICLASS,
+    POOLED_MULTILABEL,
+    Metric,
+    PooledMetric,
+)
+from slices.multiplicity import adjust
 from slices.records import Estimate, SliceRecord
 from slices.slicing import OVERALL, Slice
 from slices.supplements.impact import ImpactTable, Rate, above, impact_table
@@ -27,10 +35,14 @@ from slices.supplements.missingness import (
     worst_case_value,
 )
 from slices.supplements.paired import PairedDifference, paired_difference, paired_difference_clustered
+from slices.supplements.paired_units import paired_over_units, tables
 from slices.supplements.worst_gap import WorstGap, worst_gap
 
 # No largest gap: a correlation is no share, and a calibration error near 0 has an error of its own kind.
 NO_GAP = ("mcc", "ece")
+# Changes over all classes, whatever the policy names.
+OVER_CLASSES = ("accuracy", "mcc", "macro_recall", "macro_precision", "macro_f1")
+OVER_LABELS = ("macro_recall", "macro_precision", "macro_f1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +78,7 @@ class Change:
     """Model less baseline in one slice and class.
 
     ``n``: rows that both predicted; counted rows without a baseline prediction are not among them.
+    ``p_adjusted``, ``p_bh``: Holm's and Benjamini and Hochberg's p-value over all comparisons of a log.
     """
 
     slice: Slice
@@ -73,6 +86,8 @@ class Change:
     metric: str
     difference: PairedDifference
     n: int
+    p_adjusted: float | None = None
+    p_bh: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +143,8 @@ def missing_bounds(
 
     Where the log has clusters, the sampling part of the limits rests on rows over the design effect:
     the largest one of the slice, of the missing rows, and for difference and ratio of the complement,
-    any of which may be what the figure is made of.
+    any of which may be what the figure is made of. In a weighted log the bounds are of weighted counts, and
+    the design effect is the weights' too; ``rows`` stays a number of rows.
     """
     chosen = _proportions(metrics, f1=True)
     without = {counts.slice.values[0][0]: counts for counts in counted.slices if _is_missing(counts.slice)}
@@ -139,13 +155,18 @@ def missing_bounds(
         gone = without.get(counts.slice.values[0][0])
         if gone is None or gone.inside.sum() == 0:
             continue
-        worth, worth_missing = (design_effects(counted, one, chosen) for one in (counts.slice, gone.slice))
+        worth, worth_missing = (design_effects(counted, one, chosen) for one in (counts, gone))
         for k, (klass, inside, outside, missing) in enumerate(_by_class(counted, counts, gone)):
+            rows = int(counted.space.confusion(gone.inside)[k].sum())
             for metric in chosen:
                 # Few degrees of freedom count where the figure is: the missing rows only join it.
-                least = worth_missing[metric.name].effect[0, k]
                 here = worth[metric.name]
-                inner, outer = np.maximum(here.effect[:, k], least) * here.few[:, k]
+                least = worth_missing[metric.name].effect[0, k] * _mass(counted, metric, gone, 0, k)
+                inner, outer = (
+                    max(here.effect[side, k] * _mass(counted, metric, counts, side, k), least)
+                    * here.few[side, k]
+                    for side in (0, 1)
+                )
                 value = worst_case_value(
                     metric, inside, missing, confidence=confidence, design_effect=float(inner)
                 )
@@ -160,7 +181,6 @@ def missing_bounds(
                     )
                     for worst_case in (worst_case_difference, worst_case_ratio)
                 )
-                rows = int(missing.sum())
                 found.append(MissingBounds(counts.slice, klass, metric.name, rows, value, difference, ratio))
     return tuple(found)
 
@@ -168,30 +188,77 @@ def missing_bounds(
 def changes(counted: CountedLog, metrics: Sequence[str], *, confidence: float = 0.95) -> tuple[Change, ...]:
     """Model against baseline in every slice and class; empty where the log names no baseline.
 
-    Where the log has clusters they are the unit, of limits and of tests.
+    Where the log has clusters they are the unit, of limits and of tests. *Worse* and *better* are read over
+    all comparisons together (`read_together`).
 
-    Raises
-    ------
-    LogError
-        The log has weights, which the joint outcomes do not carry.
+    Figures over all classes (class None) come first; so do weighted rows, of their own rows and patients
+    (`slices.supplements.paired_units`).
     """
     if counted.slices[0].paired is None:
         return ()
-    if counted.slices[0].weighted is not None:
-        raise LogError("A baseline is compared by rows, and the log has weights; leave out one of the two.")
-    chosen = [METRICS[name] for name in metrics if name in METRICS and METRICS[name].kind != "score"]
-    chosen = [metric for metric in chosen if metric.name != "prevalence"]
+    names = [name for name in metrics if name != "prevalence"]
+    chosen = [METRICS[name] for name in names if name in METRICS and METRICS[name].kind != "score"]
+    over = {"multiclass": OVER_CLASSES, "multilabel": OVER_LABELS}.get(counted.space.task, ())
+    known = {"multiclass": POOLED_MULTICLASS, "multilabel": POOLED_MULTILABEL}.get(counted.space.task, ())
+    pooled = [POOLED[name] for name in dict.fromkeys([*over, *names]) if name in known]
     found: dict[int, tuple[Change, ...]] = {}
     # Crossing by crossing: what is prepared for one serves all of its slices.
     for place in sorted(range(len(counted.slices)), key=lambda k: counted.slices[k].slice.attributes):
-        found[place] = tuple(_changes_of(counted, counted.slices[place], chosen, confidence))
-    return tuple(change for place in range(len(counted.slices)) for change in found[place])
+        found[place] = tuple(_changes_of(counted, counted.slices[place], chosen, pooled, confidence))
+    each = [change for place in range(len(counted.slices)) for change in found[place]]
+    return read_together(each, confidence)
+
+
+def read_together(found: Sequence[Change], confidence: float) -> tuple[Change, ...]:
+    """Worse or better over all comparisons: at most 1 - confidence for any false one among them.
+
+    A change is shown where Holm's adjusted p-value is at most 1 - confidence and the comparison's own
+    interval excludes 0 (with clusters interval and test are not dual).
+    """
+    p_values = np.array([np.nan if c.difference.p_value is None else c.difference.p_value for c in found])
+    holm, bh = (adjust(p_values, method) for method in ("holm", "fdr_bh"))
+    alpha = round(1 - confidence, 12)
+    read = []
+    for change, p_holm, p_bh in zip(found, holm.tolist(), bh.tolist(), strict=True):
+        difference = change.difference
+        if difference.change is not None and not p_holm <= alpha:
+            difference = replace(difference, change="no change shown")
+        tested = difference.p_value is not None
+        read.append(
+            replace(
+                change,
+                difference=difference,
+                p_adjusted=p_holm if tested else None,
+                p_bh=p_bh if tested else None,
+            )
+        )
+    return tuple(read)
 
 
 def _changes_of(
-    counted: CountedLog, counts: SliceCounts, metrics: Sequence[Metric], confidence: float
+    counted: CountedLog,
+    counts: SliceCounts,
+    metrics: Sequence[Metric],
+    pooled: Sequence[PooledMetric],
+    confidence: float,
 ) -> Iterator[Change]:
     assert counts.paired is not None
+    weighted = counted.slices[0].weighted is not None
+    if pooled or weighted:
+        if counted.joint_rows is None:
+            raise ValueError("A log with a baseline has the joint outcomes of its rows.")
+        rows = counted.joint_rows(counts.slice)
+        found = tables(rows)
+        for over in pooled:
+            difference = paired_over_units(over, rows, found, None, confidence=confidence)
+            yield Change(counts.slice, None, over.name, difference, int(rows.times.sum()))
+        if weighted:
+            for k, klass in enumerate(counted.space.classes):
+                n = int(counts.paired.inside[k].sum())
+                for metric in metrics:
+                    difference = paired_over_units(metric, rows, found, k, confidence=confidence)
+                    yield Change(counts.slice, klass, metric.name, difference, n)
+            return
     patterns: tuple[PairedPatterns, ...] | None = None
     if counted.clusters is not None:
         if counted.paired_patterns is None:
@@ -232,7 +299,8 @@ def impact_tables(
     Notes
     -----
     Numbers are rows. Where the log has clusters, the limits rest on rows over the design effect of
-    the category's rate.
+    the category's rate. In a weighted log rates (and the median) are weighted, numbers and the share of 2%
+    stay rows, and limits rest on the effective number of rows of each rate.
 
     Raises
     ------
@@ -240,6 +308,7 @@ def impact_tables(
         A scoring rate of a log that keeps no scores.
     """
     found = []
+    weighted = counted.slices[0].weighted is not None
     for names in attributes:
         wanted = tuple(sorted(names))
         members = [counts for counts in counted.slices if counts.slice.attributes == wanted]
@@ -257,7 +326,8 @@ def impact_tables(
                     np.array([each.selected for each in people], dtype=np.int64),
                     unknown=sum(_people(counted, counts, k, median).number for counts in unknown),
                     justification=justification,
-                    effective=np.array([each.number / each.effect for each in people]),
+                    effective=np.array([each.effective for each in people]),
+                    rates=None if not weighted else np.array([each.rate for each in people]),
                     confidence=confidence,
                 )
                 found.append(AttributeImpact(wanted, klass, table, rate, median))
@@ -266,11 +336,12 @@ def impact_tables(
 
 @dataclass(frozen=True, slots=True)
 class _People:
-    """Rows of a slice for one class, those selected (or scored above), and the design effect of the share."""
+    """Rows of a slice for one class, those selected (or scored above), the share, and what it rests on."""
 
     number: int
     selected: int
-    effect: float
+    rate: float
+    effective: float
 
 
 def _people(counted: CountedLog, counts: SliceCounts, k: int, median: float | None) -> _People:
@@ -278,28 +349,59 @@ def _people(counted: CountedLog, counts: SliceCounts, k: int, median: float | No
         assert counted.scores is not None
         rows = counted.scores(counts.slice, k if counted.space.strata > 1 else 0, False)
         hits = above(rows.scores, median)
-        effect = share_effect(hits, rows.cluster) if hits.size else 1.0
-        return _People(hits.size, int(hits.sum()), effect)
+        number, selected = hits.size, int(hits.sum())
+        if rows.weight is None or not number:
+            effect = share_effect(hits, rows.cluster) if number else 1.0
+            return _People(number, selected, selected / max(number, 1), number / effect)
+        return _People(number, selected, *weighted_share(hits, rows.weight, rows.cluster))
     selection = METRICS["selection_rate"]
     tp, fp, fn, tn = (int(v) for v in counted.space.confusion(counts.inside)[k])
-    worth = design_effects(counted, counts.slice, [selection])[selection.name]
-    return _People(tp + fp + fn + tn, tp + fp, float((worth.effect * worth.few)[0, k]))
+    number, selected = tp + fp + fn + tn, tp + fp
+    if counts.weighted is None:
+        worth = design_effects(counted, counts, [selection])[selection.name]
+        effect = float((worth.effect * worth.few)[0, k])
+        return _People(number, selected, selected / max(number, 1), number / effect)
+    table = counted.space.confusion(counts.weighted.inside)[k]
+    rate = float(selection.of(table)) if float(table.sum()) > 0 else 0.0
+    worth = design_effects(counted, counts, [selection])[selection.name]
+    return _People(number, selected, rate, float((number / worth.effect / worth.few)[0, k]))
 
 
 def _median(counted: CountedLog, k: int) -> float:
-    """Median of the scores of all counted rows, those without a category included."""
+    """Median of the scores of all counted rows, those without a category included; of their weights."""
     if counted.scores is None:
         raise ValueError("a scoring rate needs scores: the log was counted without them")
-    return float(np.median(counted.scores(OVERALL, k if counted.space.strata > 1 else 0, False).scores))
+    rows = counted.scores(OVERALL, k if counted.space.strata > 1 else 0, False)
+    if rows.weight is None:
+        return float(np.median(rows.scores))
+    order = np.argsort(rows.scores, kind="stable")
+    below = np.cumsum(rows.weight[order])
+    return float(rows.scores[order][np.searchsorted(below, below[-1] / 2)])
 
 
 def _by_class(
     counted: CountedLog, *parts: SliceCounts
 ) -> Iterator[tuple[str | None, NDArray[np.generic], NDArray[np.generic], NDArray[np.generic]]]:
-    """Class, confusion counts inside and outside the first slice, and inside the second."""
+    """Class, confusion counts inside and outside the first slice, and inside the second; of weights by 1."""
     first, second = parts
-    tables = (counted.space.confusion(cells) for cells in (first.inside, first.outside, second.inside))
+    tables = (_table(counted, first, 0), _table(counted, first, 1), _table(counted, second, 0))
     yield from zip(counted.space.classes, *tables, strict=True)
+
+
+def _table(counted: CountedLog, counts: SliceCounts, side: int) -> NDArray[np.generic]:
+    """Confusion counts of the slice or its complement; of weights that are 1 on average."""
+    if counts.weighted is None:
+        return counted.space.confusion(counts.outside if side else counts.inside)
+    cells = counts.weighted.outside if side else counts.weighted.inside
+    return counted.space.confusion(cells / mean_weight(counted))
+
+
+def _mass(counted: CountedLog, metric: Metric, counts: SliceCounts, side: int, k: int) -> float:
+    """What a row of the denominator weighs on average: design effects are of rows, tables of weights."""
+    if counts.weighted is None:
+        return 1.0
+    rows = float(metric.trials(counted.space.confusion(counts.outside if side else counts.inside)[k]))
+    return float(metric.trials(_table(counted, counts, side)[k])) / rows if rows > 0 else 1.0
 
 
 def _is_missing(one: Slice) -> bool:

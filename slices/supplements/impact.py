@@ -33,7 +33,7 @@ class ImpactRow:
     number, selected : int
         People assessed; selected, or scored above the median.
     rate : float
-        ``selected / number``.
+        ``selected / number``; in a weighted log the weighted share.
     ratio : float or None
         To the highest rate, unrounded; None where the category is left out of the ratios or the
         highest rate is 0.
@@ -82,6 +82,7 @@ def impact_table(
     unknown: int = 0,
     justification: str | None = None,
     effective: NDArray[np.float64] | None = None,
+    rates: NDArray[np.float64] | None = None,
     confidence: float = 0.95,
 ) -> ImpactTable:
     """Rates and impact ratios of the categories, in the order given.
@@ -102,6 +103,8 @@ def impact_table(
     effective : float64 array, shape (categories,), optional
         People over the design effect, where several rows stand for one person; the limits rest on
         these. None: every row is a person of its own.
+    rates : float64 array, shape (categories,), optional
+        Weighted rates, in place of ``selected / number``; the limits rest on ``effective``.
 
     Raises
     ------
@@ -129,12 +132,13 @@ def impact_table(
     small = number < SMALL_SHARE * total
     taking_part = [i for i in people if justification is None or not small[i]]
     rate = np.divide(selected, number, out=np.zeros(number.size), where=number > 0)
+    rate = rate if rates is None else rates
     best = max(taking_part, key=lambda i: (rate[i], number[i]), default=None)
-    if best is not None and selected[best] == 0:
+    if best is not None and rate[best] == 0:
         best = None
     size = number.astype(np.float64) if effective is None else np.minimum(effective, number)
     rows = tuple(
-        _row(categories[i], i, number, selected, size, best if i in taking_part else None, confidence)
+        _row(categories[i], i, (number, selected), rate, size, best if i in taking_part else None, confidence)
         for i in people
     )
     rows = tuple(replace(row, small=bool(small[i])) for row, i in zip(rows, people, strict=True))
@@ -149,19 +153,19 @@ def above(scores: NDArray[np.float64], median: float) -> NDArray[np.bool_]:
 def _row(
     category: tuple[str, ...],
     at: int,
-    number: NDArray[np.int64],
-    selected: NDArray[np.int64],
+    people: tuple[NDArray[np.int64], NDArray[np.int64]],
+    rate: NDArray[np.float64],
     size: NDArray[np.float64],
     best: int | None,
     confidence: float,
 ) -> ImpactRow:
-    n, x = int(number[at]), int(selected[at])
-    row = ImpactRow(category, n, x, x / n, None, None, None, None, small=False)
+    number, selected = (int(each[at]) for each in people)
+    row = ImpactRow(category, number, selected, float(rate[at]), None, None, None, None, small=False)
     if best is None:
         return row
     if at == best:
         return replace(row, ratio=1.0, printed=1.0)
-    highest = int(selected[best]) / int(number[best])
+    highest = float(rate[best])
     low, high = koopman(row.rate * size[at], size[at], highest * size[best], size[best], 1 - confidence)
     return replace(
         row,

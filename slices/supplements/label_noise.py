@@ -17,10 +17,13 @@ from slices.metrics import Metric
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Holds = Callable[[Floats], NDArray[np.bool_]]
+BothHold = Callable[[Floats, Floats], NDArray[np.bool_]]
 
 # Up to so many turned labels every number of them is looked at; beyond, so many of them.
 EVERY_TURN = 2000
 GRID = 257
+# How many of the wrong labels are in the slice, the others in its comparator.
+SPLITS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 def worst_tables(counts: Ints, wrong: int) -> Ints:
@@ -120,3 +123,59 @@ def breaking_point(counts: Ints, holds: Holds) -> int | None:
     # The corners are nearly always the worst: they find the place, all tables confirm it.
     near = fewest(-1, total, _corner_tables)
     return fewest(-1, near - 1, worst_tables) if near and broken(near - 1) else near
+
+
+def gap_breaking_point(metric: Metric, counts: Ints, others: Ints, holds: BothHold) -> int | None:
+    """Wrong labels, in a slice or its comparator, at which a verdict on their gap or ratio no longer holds.
+
+    Parameters
+    ----------
+    metric : Metric
+        A share.
+    counts, others : int64 array, shape (4,)
+        tp, fp, fn, tn of the slice, and of its comparator.
+    holds : callable
+        Tables of both, (tables, 4) each, to booleans.
+
+    Returns
+    -------
+    int or None
+        An upper bound of the fewest: labels are placed where they move each side's share most, and split
+        between the sides in five ways. 0 if it does not hold now; None if no such number undoes it.
+    """
+    sizes = int(counts.sum()), int(others.sum())
+
+    def extremes(table: Ints, wrong: int) -> tuple[Ints, Ints]:
+        """The tables of smallest and of largest value that so many wrong labels could hide."""
+        tables = _corner_tables(table, wrong)
+        value = metric.of(tables)
+        known = np.isfinite(value)
+        if not known.any():
+            return table, table
+        return (
+            tables[int(np.where(known, value, np.inf).argmin())],
+            tables[int(np.where(known, value, -np.inf).argmax())],
+        )
+
+    def broken(wrong: int) -> bool:
+        mine, theirs = [], []
+        for share in SPLITS:
+            here = min(round(share * wrong), sizes[0])
+            low, high = extremes(counts, here)
+            other_low, other_high = extremes(others, min(wrong - here, sizes[1]))
+            mine += [low, high]
+            theirs += [other_high, other_low]
+        return not bool(np.all(holds(np.array(mine, dtype=np.float64), np.array(theirs, dtype=np.float64))))
+
+    if broken(0):
+        return 0
+    high = 1
+    while not broken(high):
+        if high >= sum(sizes):
+            return None
+        high = min(2 * high, sum(sizes))
+    low = high // 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if broken(middle) else (middle, high)
+    return high

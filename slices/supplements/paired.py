@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from slices.estimates.degrees import satterthwaite_degrees
 from slices.estimates.selection import METHODS, NONE
-from slices.intervals import clopper_pearson, wilson
+from slices.intervals import clopper_pearson, dual_p_value
 from slices.metrics import Metric, gradient
 from slices.said import say
 
@@ -44,7 +44,8 @@ class PairedDifference:
     p_value : float or None
         Two-sided test of no difference.
     change : worse | no change shown | better | None
-        Read from the interval; None for metrics without a better direction.
+        Read from this interval alone; None for metrics without a better direction. Many comparisons
+        are read together in `slices.supplements.composed.changes`.
     changed : int
         Rows on which the two models' outcomes differ and the metric could move.
     """
@@ -97,19 +98,20 @@ def paired_difference(
     Notes
     -----
     Where both models share the metric's denominator (recall, specificity, accuracy, selection rate and
-    their complements) the difference is (b - c) / n of the discordant rows: limits by Newcombe's
-    method 10 for paired proportions, which have width at 0 discordant rows too; test: McNemar's mid-p.
+    their complements) the difference is (b - c) / n of the discordant rows: Tango's score limits, which have
+    width at 0 discordant rows too, and McNemar's test, which is dual to them. Enumerated for 10 to 100
+    rows, 2 to 50% of them discordant, the limits' coverage is at least 93.9% and 95.7 to 98.9% on average;
+    the test's error is at most 5.3% at 5%, and below nominal at 1% and less, where Holm's steps read it.
     Elsewhere (precision, NPV, F1, balanced accuracy, MCC) each of the eight cells has its influence
     on the difference; the multinomial variance of their sum gives a Student interval with
     Satterthwaite's degrees of freedom (few changed rows carry it), and the test is dual to it. With
     fewer than 10 discordant rows that law is not to be trusted: Bonferroni's box of each model's
-    own limits at half the error, conservative.
+    own limits at half the error, conservative, and the test dual to it.
 
     References
     ----------
-    Newcombe (1998), Improved confidence intervals for the difference between binomial proportions
-    based on paired data, Statistics in Medicine 17, 2635-2650, method 10. Fagerland, Lydersen &
-    Laake (2013), BMC Medical Research Methodology 13, 91 (mid-p). Moskowitz & Pepe (2006),
+    Tango (1998), Statistics in Medicine 17, 891-908. Newcombe (1998), Statistics in Medicine 17, 2635-2650
+    (its coverage beside nine others'). Moskowitz & Pepe (2006),
     Clinical Trials 3, 272-279 (paired predictive values).
     """
     model, baseline = confusion_of_both(joint)
@@ -118,7 +120,7 @@ def paired_difference(
     values = float(metric.of(model)), float(metric.of(baseline))
     shared = _shares_denominator(metric)
     method = (
-        say("method.newcombe_paired", "Newcombe's method 10, paired")
+        say("method.tango", "Tango's score interval, paired")
         if shared
         else say("method.joint_outcomes", "linearised over joint outcomes")
     )
@@ -130,8 +132,9 @@ def paired_difference(
     se = sqrt(max(float((cells * influence**2).sum()), 0.0))
     difference = values[0] - values[1]
     if shared:
-        low, high = _within(metric, *_newcombe_paired(metric, joint, confidence))
-        p_value = mcnemar(*_discordant(metric, joint))
+        changes = _discordant(metric, joint)
+        low, high = tango(*changes, float(cells[_touched(metric)].sum()), confidence)
+        p_value = mcnemar_score(*changes)
     elif changed >= FEW_CHANGES and se > 0:
         degrees = satterthwaite_degrees(influence.ravel(), np.asarray(joint).ravel())
         low, high = _within(metric, *_student_limits(difference, se, degrees, confidence))
@@ -139,7 +142,7 @@ def paired_difference(
     else:
         method = say("method.exact_halves", "each model's exact limits at half the error")
         low, high = _box(metric, model, baseline, confidence)
-        p_value = None
+        p_value = _box_p_value(metric, model, baseline)
     return PairedDifference(
         difference, low, high, se, p_value, read_change(low, high, metric.better), changed, method
     )
@@ -366,27 +369,59 @@ def _discordant(metric: Metric, joint: NDArray[np.generic]) -> tuple[float, floa
     return float(cells[(one > 0) & (other == 0)].sum()), float(cells[(other > 0) & (one == 0)].sum())
 
 
-def _newcombe_paired(metric: Metric, joint: NDArray[np.generic], confidence: float) -> tuple[float, float]:
-    """Newcombe's method 10: square-and-add of two Wilson intervals with their correlation."""
-    cells = np.asarray(joint, dtype=np.float64)
-    one, other = (_numerator_by_cell(metric, axis) > 0 for axis in ("model", "baseline"))
-    base = _touched(metric)
-    both, only_one = float(cells[base & one & other].sum()), float(cells[base & one & ~other].sum())
-    only_other, neither = float(cells[base & ~one & other].sum()), float(cells[base & ~one & ~other].sum())
-    n = both + only_one + only_other + neither
-    p, q = (both + only_one) / n, (both + only_other) / n
-    (l1, u1), (l2, u2) = (
-        tuple(float(limit) for limit in wilson(share * n, n, 1 - confidence)) for share in (p, q)
-    )
-    margins = (both + only_one) * (only_other + neither) * (both + only_other) * (only_one + neither)
-    product = both * neither - only_one * only_other
-    if product > 0:
-        # Newcombe's continuity correction of the correlation, for a positive one only.
-        product = max(product - n / 2, 0.0)
-    phi = product / sqrt(margins) if margins > 0 else 0.0
-    below = (p - l1) ** 2 - 2 * phi * (p - l1) * (u2 - q) + (u2 - q) ** 2
-    above = (u1 - p) ** 2 - 2 * phi * (u1 - p) * (q - l2) + (q - l2) ** 2
-    return p - q - sqrt(max(below, 0.0)), p - q + sqrt(max(above, 0.0))
+def tango(model_only: float, baseline_only: float, n: float, confidence: float) -> tuple[float, float]:
+    """Score limits of a paired difference (b - c) / n; b: rows of the model only, c: of the baseline only.
+
+    They exclude 0 exactly where McNemar's test (uncorrected) rejects.
+
+    References
+    ----------
+    Tango (1998), Equivalence test and confidence interval for the difference in proportions for the
+    paired-sample design, Statistics in Medicine 17, 891-908, equations 24 to 27.
+    """
+    from scipy.optimize import brentq
+    from scipy.special import ndtri
+
+    z = float(ndtri((1 + confidence) / 2))
+    b, c = model_only, baseline_only
+
+    def score(delta: float) -> float:
+        """Signed root of the score statistic at a true difference; falls with it."""
+        linear = -b - c + (2 * n - b + c) * delta
+        root = sqrt(max(linear**2 + 8 * n * c * delta * (1 - delta), 0.0))
+        # Of two forms of one root, the one without cancellation.
+        q = (root - linear) / (4 * n)
+        if linear > 0:
+            q = 2 * c * delta * (1 - delta) / (root + linear)
+        variance = n * max(2 * q + delta * (1 - delta), 0.0)
+        distance = b - c - n * delta
+        if variance <= 0:
+            return 0.0 if distance == 0 else float(np.copysign(np.inf, distance))
+        return distance / sqrt(variance)
+
+    def upper() -> float:
+        value = (b - c) / n
+        if value >= 1:
+            return 1.0
+        end = 1 - 1e-12
+        return 1.0 if score(end) > -z else float(brentq(lambda d: max(score(d), -2 * z - 1) + z, value, end))
+
+    high = upper()
+    b, c = c, b
+    return -upper(), high
+
+
+def mcnemar_score(model_only: float, baseline_only: float) -> float:
+    """McNemar's test of equal shares, uncorrected: dual to `tango`.
+
+    References
+    ----------
+    McNemar (1947), Psychometrika 12, 153-157.
+    """
+    from scipy.special import ndtr
+
+    n = model_only + baseline_only
+    return 1.0 if n == 0 else 2 * float(ndtr(-abs(model_only - baseline_only) / sqrt(n)))
 
 
 def _box(metric: Metric, model: Floats, baseline: Floats, confidence: float) -> tuple[float, float]:
@@ -402,6 +437,17 @@ def _box(metric: Metric, model: Floats, baseline: Floats, confidence: float) -> 
         for c in (model, baseline)
     ]
     return limits[0][0] - limits[1][1], limits[0][1] - limits[1][0]
+
+
+def _box_p_value(metric: Metric, model: Floats, baseline: Floats) -> float:
+    """Dual to `_box`."""
+
+    def limits(alpha: Floats) -> tuple[Floats, Floats]:
+        low, high = _box(metric, model, baseline, 1 - float(alpha))
+        return np.asarray(low), np.asarray(high)
+
+    found = float(dual_p_value(limits, ()))
+    return 1.0 if found > 1 - 1e-9 else found  # halving stops a little below
 
 
 def _student_limits(value: float, se: float, degrees: float, confidence: float) -> tuple[float, float]:

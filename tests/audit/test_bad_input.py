@@ -290,10 +290,6 @@ KINDS: dict[str, tuple[Prepare, str]] = {
         configured(replace=('positive = "1"', 'positive = "1"\nquery = "select 1"')),
         r"\[log\] 'query' is not honoured by this version",
     ),
-    "a baseline beside weights": (
-        configured(replace=('positive = "1"', 'positive = "1"\nweight = "age"\nbaseline = "prediction"')),
-        r"\[log\] baseline beside \[log\] weight is not honoured by this version",
-    ),
     "a scoring rate without a score": (
         configured(
             replace=(

@@ -20,7 +20,7 @@ from slices.estimates.selection import bounds
 from slices.metrics import METRICS
 from slices.slicing import OVERALL
 from slices.supplements.label_noise import breaking_point
-from tests.audit.workplace import CONFIGURATION, HEADER, RULES, rows, write_work
+from tests.audit.workplace import CONFIGURATION, HEADER, RULES, rows, write_log, write_work
 
 
 @pytest.fixture(scope="module")
@@ -193,12 +193,96 @@ def test_without_scores_there_are_no_curves(tmp_path: Path) -> None:
     assert run_audit(write_work(tmp_path, more=RULES)).results.curves == []
 
 
-def test_clusters_have_no_breaking_point(tmp_path: Path) -> None:
-    clustered = CONFIGURATION.replace('positive = "1"', 'positive = "1"\ncluster = "patient"')
-    evidence = run_audit(write_work(tmp_path, configuration=clustered))
+def test_patients_have_breaking_points_that_need_fewer_labels_than_rows(tmp_path: Path) -> None:
+    """Met by the wider interval of patients: the same rows as independent ones take more to undo."""
+    rules = RULES.replace("0.6", "0.7")
+    (tmp_path / "a").mkdir()
+    alone = run_audit(write_work(tmp_path / "a", more=rules))
+    more = CONFIGURATION.replace('positive = "1"', 'positive = "1"\ncluster = "patient"')
+    (tmp_path / "b").mkdir()
+    work = write_work(tmp_path / "b", more=rules, configuration=more)
+    lines = [row for row in rows(200) for _ in range(3)]
+    lines = [(f"i{k}.png", f"p{k // 3}", *line[2:]) for k, line in enumerate(lines)]
+    write_log(tmp_path / "b", lines)
+    together = run_audit(work)
+    (one,) = (b for b in alone.results.breaking_points if b.rule == "accuracy-floor")
+    (other,) = (b for b in together.results.breaking_points if b.rule == "accuracy-floor")
+    assert 1 <= other.wrong_labels < one.wrong_labels
+
+
+def test_a_gap_and_a_ratio_have_breaking_points(tmp_path: Path) -> None:
+    """Placed as found, so many wrong labels do undo the check: the log is audited with them."""
+    gap = """
+[[policy.rules]]
+id = "gap"
+metric = "accuracy"
+gap_at_most = 0.15
+attributes = ["sex"]
+[[policy.rules]]
+id = "ratio"
+metric = "accuracy"
+ratio_at_least = 0.8
+attributes = ["sex"]
+against = "M"
+"""
+    found = run_audit(write_work(tmp_path, more=gap)).results.breaking_points
+    assert {(b.rule, b.slice["sex"]) for b in found} == {("gap", "F"), ("gap", "M"), ("ratio", "F")}
+    fewest = next(b for b in found if b.rule == "ratio").wrong_labels
+    assert fewest > 1
+
+    def outcome(wrong: int) -> str:
+        """Labels of F turned against the right calls: every one lowers F's accuracy."""
+        changed, left = [], wrong
+        for row in rows():
+            label, prediction, sex = row[2], row[3], row[5]
+            turn = left > 0 and sex == "F" and label == prediction
+            left -= turn
+            changed.append((*row[:2], str(1 - int(label)) if turn else label, *row[3:]))
+        write_log(tmp_path, changed)
+        (finding,) = (f for f in run_audit(tmp_path / "audit.toml").findings if f.rule == "ratio")
+        return finding.outcome
+
+    assert outcome(fewest + 1) != "meets"
+    assert outcome(fewest - 2) == "meets"
+
+
+def test_weights_have_no_breaking_point_and_it_is_said(tmp_path: Path) -> None:
+    configuration = CONFIGURATION.replace('positive = "1"', 'positive = "1"\nweight = "w"')
+    work = write_work(tmp_path, configuration=configuration)
+    with_columns(tmp_path, w=[str(1 + k % 3) for k in range(600)])
+    evidence = run_audit(work)
     assert evidence.results.breaking_points == []
-    gap = next(item for item in evidence.results.worst_gaps if item.attribute == "scanner")
-    assert gap.low is not None
+    (entry,) = (item for item in evidence.limitations if "taken as right" in item.what)
+    assert "Rows have weights" in entry.how_known
+    # Bounds for missing values are of weighted counts.
+    assert {tuple(b.slice) for b in evidence.results.missing_bounds} == {("sex",)}
+
+
+def test_a_baseline_and_impact_ratios_take_weights(tmp_path: Path) -> None:
+    configuration = CONFIGURATION.replace(
+        'positive = "1"', 'positive = "1"\nweight = "w"\nbaseline = "other"'
+    ).replace('formats = ["html"]', 'formats = ["html"]\nimpact_ratios = [["sex"]]')
+    work = write_work(tmp_path, configuration=configuration)
+    label, prediction = column("label"), column("prediction")
+    weight = [1 + k % 3 for k in range(600)]
+    other = [y if k % 2 else p for k, (y, p) in enumerate(zip(label, prediction, strict=True))]
+    with_columns(tmp_path, w=[str(w) for w in weight], other=other)
+    evidence = run_audit(work)
+    (change,) = (c for c in evidence.results.changes if not c.slice and c.metric == "accuracy")
+    right = [
+        [w * (call == y) for w, call, y in zip(weight, calls, label, strict=True)]
+        for calls in (prediction, other)
+    ]
+    assert change.difference.value == pytest.approx((sum(right[0]) - sum(right[1])) / sum(weight))
+    assert change.change == "worse"
+    (impact,) = evidence.results.impacts
+    for row in impact.rows:
+        here = [
+            (w, p == "1")
+            for w, p, s in zip(weight, prediction, column("sex"), strict=True)
+            if s == row.category[0]
+        ]
+        assert row.rate == pytest.approx(sum(w for w, hit in here if hit) / sum(w for w, _ in here))
 
 
 def with_columns(folder: Path, **columns: list[str]) -> None:

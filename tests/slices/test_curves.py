@@ -1,4 +1,4 @@
-"""ROC curve and threshold sweep against scikit-learn and statsmodels."""
+"""ROC curve against scikit-learn."""
 
 from __future__ import annotations
 
@@ -6,45 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import auc, confusion_matrix
+from sklearn.metrics import auc
 from sklearn.metrics import roc_curve as sklearn_roc
-from statsmodels.stats.proportion import proportion_confint
 
-from slices.scores.curves import even_thresholds, roc_curve, sweep, sweep_counts
+from slices.scores.curves import roc_curve
 from slices.scores.ranking import ScoreHistogram, auroc, histogram
 from tests.oracles.asah import NDKA, POOR
 
 ROWS = st.lists(st.tuples(st.integers(0, 9), st.booleans()), min_size=1, max_size=60)
-
-
-@given(ROWS, st.sampled_from([">=", ">"]))
-def test_counts_against_scikit_learn(rows: list[tuple[int, bool]], tie: str) -> None:
-    scores, labels = np.array([float(s) for s, _ in rows]), np.array([y for _, y in rows])
-    thresholds = np.array([-1.0, 0.0, 3.0, 3.5, 9.0, 10.0])
-    found = sweep_counts(histogram(scores, labels), thresholds, tie=tie)  # type: ignore[arg-type]
-    for threshold, cells in zip(thresholds, found, strict=True):
-        predicted = scores >= threshold if tie == ">=" else scores > threshold
-        tn, fp, fn, tp = confusion_matrix(labels, predicted, labels=[False, True]).ravel()
-        assert cells.tolist() == [tp, fp, fn, tn]
-
-
-@pytest.mark.parametrize(
-    "metric", ["recall", "fpr", "specificity", "fnr", "precision", "npv", "selection_rate"]
-)
-def test_sweep_limits_against_statsmodels(metric: str) -> None:
-    counts = histogram(NDKA, POOR)
-    found = sweep(counts, np.array([0.0, 8.0, 12.0, 30.0, 500.0]), metric, tie=">=")  # type: ignore[arg-type]
-    for i in np.flatnonzero(found.defined):
-        events = round(found.value[i] * found.support[i])
-        expected = proportion_confint(events, found.support[i], method="beta")
-        assert (found.low[i], found.high[i]) == pytest.approx(expected)
-        assert found.low[i] < found.high[i]
-
-
-def test_empty_denominators_are_marked() -> None:
-    found = sweep(histogram(NDKA, POOR), np.array([0.0, 500.0]), "precision", tie=">=")
-    assert found.defined.tolist() == [True, False]
-    assert found.support.tolist() == [113, 0]
 
 
 def test_roc_against_scikit_learn() -> None:
@@ -79,10 +48,3 @@ def test_a_weighted_roc_ends_at_one_exactly() -> None:
 def test_roc_needs_both_classes() -> None:
     with pytest.raises(ValueError, match="needs both classes, found 0 positives and 3 negatives"):
         roc_curve(histogram(np.arange(3.0), np.zeros(3, dtype=bool)))
-
-
-def test_even_thresholds_split_the_rows_evenly() -> None:
-    counts = histogram(np.arange(1000.0), np.arange(1000) % 2 == 0)
-    thresholds = even_thresholds(counts, 11)
-    predicted = sweep_counts(counts, thresholds, tie=">=")[:, :2].sum(1)
-    assert np.abs(np.diff(predicted)).max() <= 101

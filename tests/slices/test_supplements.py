@@ -8,14 +8,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from statsmodels.stats.multitest import multipletests
 
 from slices.analysis import analyse
 from slices.counts import CountedLog
 from slices.log import count_log
 from slices.metrics import METRICS
 from slices.roles import Attribute, Decision, LogSpec
-from slices.slicing import OVERALL
-from slices.supplements.composed import changes, impact_tables, missing_bounds, worst_gaps
+from slices.slicing import OVERALL, Slice
+from slices.supplements.composed import (
+    Change,
+    changes,
+    impact_tables,
+    missing_bounds,
+    read_together,
+    worst_gaps,
+)
 from slices.supplements.missingness import (
     WorstCase,
     worst_case_difference,
@@ -217,3 +225,26 @@ def test_impact_tables_one_way_and_crossed(log: CountedLog) -> None:
     crossed = {row.category: row.number for row in found["sex", "site"].rows}
     assert crossed["m", "n"] == 104
     assert found["sex", "site"].unknown == 11
+
+
+def test_worse_and_better_hold_over_all_comparisons() -> None:
+    """399 groups in which the models are equal in law, one in which this one is worse."""
+    rng = np.random.default_rng(5)
+    joint = [rng.multinomial(200, [0.8, 0.05, 0.05, 0.1]).reshape(2, 2) for _ in range(400)]
+    joint[0] = np.array([[100, 10], [50, 40]])
+    accuracy = METRICS["accuracy"]
+    changes = []
+    for k, table in enumerate(joint):
+        cells = np.zeros((2, 2, 2), dtype=np.int64)
+        cells[1] = table.T
+        difference = paired_difference(accuracy, cells)
+        changes.append(Change(Slice((("g", str(k)),)), None, "accuracy", difference, int(table.sum())))
+    alone = sum(change.difference.change != "no change shown" for change in changes)
+    read = read_together(changes, 0.95)
+    together = [change for change in read if change.difference.change != "no change shown"]
+    assert alone > 10
+    assert [change.slice.values[0][1] for change in together] == ["0"]
+    expected = multipletests([change.difference.p_value for change in changes], method="holm")[1]
+    assert [change.p_adjusted for change in read] == pytest.approx(expected.tolist())
+    expected = multipletests([change.difference.p_value for change in changes], method="fdr_bh")[1]
+    assert [change.p_bh for change in read] == pytest.approx(expected.tolist())
