@@ -100,7 +100,8 @@ def rows(**wanted: object) -> np.ndarray:
 
 def test_worst_gap_of_each_attribute(log: CountedLog) -> None:
     analysis = analyse(log, metrics=("recall", "f1"), resamples=200)
-    found = {gap.attribute: gap for gap in worst_gaps(analysis.slices, ("recall", "f1"))}
+    gaps = worst_gaps(analysis.slices, ("recall", "f1"))
+    found = {gap.attribute: gap for gap in gaps if gap.metric == "recall"}
     assert set(found) == {"sex", "site"}
     expected = worst_gap(np.array([40 / 49, 60 / 64, 1.0]), np.array([49.0, 64.0, 10.0]))
     assert found["sex"].gap == expected
