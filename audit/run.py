@@ -100,6 +100,7 @@ def gather(loaded: Loaded, *, progress: Progress = silent) -> Evidence:
     from audit.assemble import Parts, to_evidence
     from audit.associations import associations
     from audit.language import read_catalogue
+    from audit.layers import check_model
     from audit.lock import read_lock
     from audit.logo import read_logo
     from audit.policy import Results, judge, judge_concepts
@@ -109,6 +110,7 @@ def gather(loaded: Loaded, *, progress: Progress = silent) -> Evidence:
 
     statistics, policy = loaded.config.statistics, loaded.config.policy
     require_files(loaded)
+    check_model(loaded, hash_only=True)
     lock = read_lock(loaded)
     logo = read_logo(loaded.config.report.logo, loaded.root)
     catalogue = read_catalogue(loaded.config.report.language, loaded.root)
@@ -117,7 +119,9 @@ def gather(loaded: Loaded, *, progress: Progress = silent) -> Evidence:
     if previous is not None:
         refuse_unrelated(previous, counted)
     check_classes(loaded, counted)
+    check_labels(loaded, counted)
     aims = targets(policy, counted)
+    check_model(loaded)
     analysis = analyse(
         counted,
         metrics=metrics_of(loaded),
@@ -204,8 +208,7 @@ def probe_concepts(
         extra = tuple(Attribute(name, "other", name) for name in sorted(wanted - known))
         read = read_images(replace(spec, attributes=spec.attributes + extra), concepts.image_column)
         images = LogImages(loaded.root / folder, read.files, read.labels, read.attributes)
-    _check_labels(loaded, counted)
-    from audit.layers import allow_factory
+    from audit.layers import allow_factory, paths_as_configured
     from concepts.stage import run_concepts
 
     allow_factory(loaded)
@@ -219,11 +222,17 @@ def probe_concepts(
     if images is None:
         slices = []  # a recording tells no attributes where no column says which image a row is of
     asked = to_concept_spec(loaded, images=images, slices=slices)
-    return None if asked is None else run_concepts(asked, progress=progress)
+    with paths_as_configured(loaded):
+        return None if asked is None else run_concepts(asked, progress=progress)
 
 
-def _check_labels(loaded: Loaded, counted: CountedLog) -> None:
-    """A class under [concepts] that no label of the log names would be scored on no image."""
+def check_labels(loaded: Loaded, counted: CountedLog) -> None:
+    """Refuse a class under [concepts] that no label of the log names: it would be scored on no image.
+
+    Raises
+    ------
+    InputError
+    """
     known = [name for name in counted.space.classes if name is not None]
     concepts = loaded.config.concepts
     if not known or concepts is None:
