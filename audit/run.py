@@ -176,6 +176,8 @@ def count(
         keep_scores=keep_scores,
         progress=progress,
     )
+    if counted.ignored:
+        progress(f"not reading {len(counted.ignored):,} other files in the log's folder", 1, 1)
     return counted, spec
 
 

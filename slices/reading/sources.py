@@ -187,7 +187,7 @@ READERS: dict[str, Reader] = {
     ".ipc": _ARROW,
 }
 # Endings of tables in other forms: a part of a log that is not read must not go unnoticed.
-TABLES = (".txt", ".dat", ".tab", ".psv", ".xls", ".xlsx", ".ods", ".avro", ".orc", ".db", ".sqlite")
+TABLES = (".dat", ".tab", ".psv", ".xls", ".xlsx", ".ods", ".avro", ".orc", ".db", ".sqlite")
 OBJECTS = (".pkl", ".pickle", ".npy", ".npz", ".rds", ".sas7bdat", ".dta")
 PACKED = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".zip", ".tar")
 MAY_HOLD_ROWS = frozenset((*TABLES, *OBJECTS, *PACKED))

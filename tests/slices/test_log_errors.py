@@ -234,7 +234,7 @@ CASES: dict[str, tuple[Callable[[Path], object], str]] = {
         beside_a_log("more.csv.bz2"),
         "holds 'more.csv.bz2', which may",
     ),
-    "a text file beside the log": (beside_a_log("e.txt"), "holds 'e.txt', which may hold rows"),
+    "a spreadsheet beside the log": (beside_a_log("e.xlsx"), "holds 'e.xlsx', which may hold rows"),
     "JSON beside the log": (beside_a_log("d.json"), "mixes CSV and JSON Lines files"),
     "UTF-16": (utf16, "log.csv is UTF-16 text; save it as UTF-8"),
     "semicolons": (

@@ -208,7 +208,7 @@ def test_json_lines_may_be_called_json(tmp_path: Path) -> None:
 def test_files_of_other_kinds_beside_a_log_are_named(tmp_path: Path) -> None:
     (tmp_path / "logs" / "pictures").mkdir(parents=True)
     (tmp_path / "logs" / "a.csv").write_text("label,prediction\n1,1\n0,1\n")
-    for name in ("README.md", "pictures/1.png", "_SUCCESS", ".hidden"):
+    for name in ("README.md", "e.txt", "pictures/1.png", "_SUCCESS", ".hidden"):
         (tmp_path / "logs" / name).write_text("x")
     spec = LogSpec("logs", tmp_path, "label", Decision(prediction="prediction"), (), positive="1")
-    assert count_log(spec, intersections=1, minimum=1).ignored == ("README.md", "pictures/1.png")
+    assert count_log(spec, intersections=1, minimum=1).ignored == ("README.md", "e.txt", "pictures/1.png")
