@@ -319,7 +319,9 @@ def _reading_limitations(counted: CountedLog) -> list[Limitation]:
                     "limitation.ignored.what", "The log's folder holds files that are no part of the log."
                 ),
                 who=say("limitation.ignored.who", "Rows in them, if there are any."),
-                size=say("limitation.ignored.size", "{files:,} files.", files=len(counted.ignored)),
+                size=say(
+                    "limitation.ignored.size", "Number of files: {files:,}.", files=len(counted.ignored)
+                ),
                 how_known=say(
                     "limitation.ignored.known",
                     "Their endings name no format of a log: {names:, }.",

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audit.config import Loaded, load
+from audit.config.table import not_among
 from audit.errors import InputError
 from audit.output import check_target, staged, write_documents
 from audit.progress import Progress, silent
@@ -167,6 +168,12 @@ def count(
     progress("opening the log", 0, 1)
     columns = column_names(loaded.config.log.path, loaded.root)
     progress("opening the log", 1, 1)
+    concepts = loaded.config.concepts
+    if concepts is not None and concepts.image_column is not None and concepts.image_column not in columns:
+        raise InputError(
+            f"[concepts] image_column is '{concepts.image_column}'"
+            f"{not_among(columns, concepts.image_column, 'a column of the log')}"
+        )
     spec = to_log_spec(loaded, columns)
     names = [attribute.name for attribute in spec.attributes]
     counted = count_log(
