@@ -4,20 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
 
 from audit.config import Loaded
 from audit.errors import InputError
 from audit.translate import to_concept_spec
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from concepts.records import ConceptStageSpec
-
-TRIED = 32  # configured images that gradients are compared on
 
 
 def layers(loaded: Loaded) -> str:
@@ -30,6 +21,7 @@ def layers(loaded: Loaded) -> str:
     ConceptError, ModelError
         The model cannot be loaded, or an image cannot be read.
     """
+    from concepts.checking import configured_images
     from concepts.model.layers import NOISE, advise, list_layers
     from concepts.model.loading import load_model
 
@@ -38,7 +30,9 @@ def layers(loaded: Loaded) -> str:
         raise InputError("The configuration has no [model]: there are no layers to list.")
     allow_factory(loaded)
     with paths_as_configured(loaded):
-        images = _configured_images(loaded, asked)
+        concepts = loaded.config.concepts
+        of_log = None if concepts is None or concepts.images is None else loaded.root / concepts.images
+        images = configured_images(asked, of_log)
         found = list_layers(
             load_model(asked.model),
             asked.model.input,
@@ -65,32 +59,6 @@ def layers(loaded: Loaded) -> str:
     return "\n".join([*lines, "", *advise(found, tried=tried)])
 
 
-def _configured_images(loaded: Loaded, asked: ConceptStageSpec) -> Tensor | None:
-    """Some images of every configured folder that is there, the log's among them; None: there is none.
-
-    Raises
-    ------
-    ConceptError
-        An image cannot be read.
-    """
-    from concepts.errors import ConceptError
-    from concepts.images import list_images, read_batch
-
-    concepts = loaded.config.concepts
-    folders = [None if concepts is None or concepts.images is None else loaded.root / concepts.images]
-    folders += [asked.random, *(concept.folder for concept in asked.concepts)]
-    found: list[tuple[Path, ...]] = []
-    for folder in folders:
-        with suppress(ConceptError):  # a folder without images is told by the run itself
-            found += [] if folder is None else [list_images(folder)]
-    if not found:
-        return None
-    each = -(-TRIED // len(found))
-    # From the whole of each folder: images that lie side by side are often alike.
-    chosen = [path for paths in found for path in paths[:: -(-len(paths) // each)]]
-    return read_batch(chosen[:TRIED], asked.model.input)
-
-
 def check_model(loaded: Loaded, *, hash_only: bool = False) -> None:
     """Refuse a model, a layer or an output that cannot be used, before the log is analysed.
 
@@ -105,7 +73,7 @@ def check_model(loaded: Loaded, *, hash_only: bool = False) -> None:
     ConceptError, ModelError
         What the concept tests themselves would refuse.
     """
-    from concepts.model.checking import check_model as check
+    from concepts.checking import check_model as check
     from concepts.model.loading import check_hash
 
     asked = to_concept_spec(loaded, images=None, slices=())
