@@ -210,6 +210,9 @@ def _data(parts: Parts) -> documents.Data:
         threshold=log.threshold,
         tie=log.tie,
         cluster=log.cluster,
+        unclustered=counted.unclustered,
+        tied=counted.tied,
+        ignored=list(counted.ignored),
         collected=log.collected,
         associations=list(parts.associations),
         small_slices=[

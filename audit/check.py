@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.config import Loaded
+from audit.config import Loaded, Rule
 from audit.language import read_catalogue
+from audit.layers import check_model
 from audit.lock import read_lock
+from audit.metric_names import USUAL
 from audit.progress import Progress, silent
-from audit.run import check_classes, check_formats, count
+from audit.run import check_classes, check_formats, check_labels, count
 from audit.since import read_previous, refuse_unrelated
 from audit.targets import Target, family, targets
 from audit.translate import require_files
 from audit.wording import percent
 from slices.counts import FN, FP, TN, TP, CountedLog, SliceCounts
 from slices.estimates.power import Arm, detectable_gap
+from slices.metrics import METRICS
 from slices.slicing import Slice
 
 # The outcomes that a metric's denominator is made of.
@@ -45,15 +48,18 @@ def check(loaded: Loaded, *, progress: Progress = silent) -> str:
         What the run itself would refuse.
     """
     check_formats(loaded)
+    require_files(loaded)
+    check_model(loaded, hash_only=True)
     counted, _ = count(loaded, progress=progress)
     found = targets(loaded.config.policy, counted)
-    require_files(loaded)
     read_lock(loaded)
     read_catalogue(loaded.config.report.language, loaded.root)
     previous = read_previous(loaded)
     if previous is not None:
         refuse_unrelated(previous, counted)
     check_classes(loaded, counted)
+    check_labels(loaded, counted)
+    check_model(loaded)
     return "\n".join([*_log_lines(counted), *_policy_lines(loaded, counted, found), *_concept_lines(loaded)])
 
 
@@ -63,7 +69,13 @@ def _log_lines(counted: CountedLog) -> Iterator[str]:
     if known:
         yield f"Classes: {len(known)}: {', '.join(known[:20])}{', ...' if len(known) > 20 else ''}."
     if counted.clusters is not None:
-        yield f"Clusters: {counted.clusters:,}."
+        alone = f" {counted.unclustered:,} rows name none: each is its own." if counted.unclustered else ""
+        yield f"Clusters: {counted.clusters:,}.{alone}"
+    if counted.tied:
+        yield f"Ties: {counted.tied:,} rows whose largest score classes share; the first name is taken."
+    if counted.ignored:
+        named = ", ".join(counted.ignored[:5]) + (", ..." if len(counted.ignored) > 5 else "")
+        yield f"Not read: {len(counted.ignored):,} files of other kinds in the log's folder ({named})."
     for exclusion in counted.exclusions:
         if exclusion.slice.order == 0:
             yield f"Excluded: {exclusion.rows:,} rows, {exclusion.reason}."
@@ -80,34 +92,66 @@ def _log_lines(counted: CountedLog) -> Iterator[str]:
 
 def _policy_lines(loaded: Loaded, counted: CountedLog, found: tuple[Target, ...]) -> Iterator[str]:
     rules = loaded.config.policy.rules
+    confidence = loaded.config.statistics.confidence
+    counts = {item.slice: item for item in counted.slices}
     if not rules:
         yield "Policy: no rule; the report would measure and decide nothing."
+        for metric in USUAL:
+            yield from _smallest_gaps(metric, _usual_targets(metric, counted), counts, counted, confidence)
         return
     yield f"Policy: {len(rules)} rules, {len(found):,} checks, {len(family(found)):,} figures tested jointly."
     for target in found:
         if target.unavailable is not None and target.unavailable[0] == "not_tested":
             yield f"Not tested: rule '{target.rule.id}': {target.unavailable[1]}"
-    confidence = loaded.config.statistics.confidence
-    counts = {item.slice: item for item in counted.slices}
     for rule in rules:
-        gaps = [
-            (gap, target)
-            for target in found
-            if target.rule is rule
-            and target.slice.order > 0
-            and target.slice in counts
-            and (gap := smallest_gap(target, counts[target.slice], counted, confidence)) is not None
-        ]
-        if gaps:
-            gap, widest = max(gaps, key=lambda item: item[0])
-            where = ", ".join(f"{name} = {value}" for name, value in widest.slice.values)
-            unit = "each cluster counted once" if counted.clusters is not None else "if rows are independent"
-            best = min(number for number, _ in gaps)
-            yield (
-                f"Rule '{rule.id}': the smallest gap that a slice could show (80% power, the rest at "
-                f"{percent(SUPPOSED)}, {unit}) is {percent(round(best, 3))} at best and "
-                f"{percent(round(gap, 3))} at worst ({where})."
-            )
+        of_rule = [target for target in found if target.rule is rule]
+        yield from _smallest_gaps(f"Rule '{rule.id}'", of_rule, counts, counted, confidence)
+
+
+def _smallest_gaps(
+    what: str,
+    found: Sequence[Target],
+    counts: Mapping[Slice, SliceCounts],
+    counted: CountedLog,
+    confidence: float,
+) -> Iterator[str]:
+    """The smallest gaps that the slices of some targets could show, the best and the worst in one line."""
+    gaps = [
+        (gap, target)
+        for target in found
+        if target.slice.order > 0
+        and target.slice in counts
+        and (gap := smallest_gap(target, counts[target.slice], counted, confidence)) is not None
+    ]
+    if not gaps:
+        return
+    gap, widest = max(gaps, key=lambda item: item[0])
+    where = ", ".join(f"{name} = {value}" for name, value in widest.slice.values)
+    if widest.klass is not None:
+        where += f", class {widest.klass}"
+    unit = "each cluster counted once" if counted.clusters is not None else "if rows are independent"
+    best = min(number for number, _ in gaps)
+    yield (
+        f"{what}: the smallest gap that a slice could show (80% power, the rest at "
+        f"{percent(SUPPOSED)}, {unit}) is {percent(round(best, 3))} at best and "
+        f"{percent(round(gap, 3))} at worst ({where})."
+    )
+
+
+def _usual_targets(metric: str, counted: CountedLog) -> list[Target]:
+    """What a rule on a gap of the metric would look at: every value of every attribute, every class."""
+    if METRICS[metric].needs_negatives and not counted.space.negatives:
+        return []
+    names = [summary.attribute.name for summary in counted.attributes]
+    if not names:
+        return []
+    rule = Rule(id=metric, metric=metric, gap_at_most=0.0, attributes=names)
+    return [
+        Target(rule, "gap", 0.0, item.slice, klass, "complement")
+        for item in counted.slices
+        if item.slice.order == 1 and item.slice.values[0][1] is not None
+        for klass in counted.space.classes
+    ]
 
 
 def smallest_gap(target: Target, counts: SliceCounts, counted: CountedLog, confidence: float) -> float | None:

@@ -283,6 +283,9 @@ def invoke(arguments: list[str]) -> int:
             # A pipeline's C locale must not turn a name in the log into a crash.
             stream.reconfigure(errors="backslashreplace")
     try:
+        from audit.epoch import check_epoch
+
+        check_epoch()
         result = app(args=arguments, prog_name="xaudit", standalone_mode=False)
     except KeyboardInterrupt:
         return _interrupted()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from audit.config import Loaded
 from audit.errors import InputError
@@ -16,24 +18,36 @@ def layers(loaded: Loaded) -> str:
     ------
     InputError
         The configuration has no model.
-    ModelError
-        The model cannot be loaded.
+    ConceptError, ModelError
+        The model cannot be loaded, or an image cannot be read.
     """
-    from concepts.model.layers import advise, list_layers
+    from concepts.checking import configured_images
+    from concepts.model.layers import NOISE, advise, list_layers
     from concepts.model.loading import load_model
 
     asked = to_concept_spec(loaded, images=None, slices=())
     if asked is None:
         raise InputError("The configuration has no [model]: there are no layers to list.")
     allow_factory(loaded)
-    found = list_layers(load_model(asked.model), asked.model.input, output=asked.model.output)
+    with paths_as_configured(loaded):
+        concepts = loaded.config.concepts
+        of_log = None if concepts is None or concepts.images is None else loaded.root / concepts.images
+        images = configured_images(asked, of_log)
+        found = list_layers(
+            load_model(asked.model),
+            asked.model.input,
+            output=asked.model.output,
+            images=images,
+            columns=[asked.model.outputs.index(name) for name in asked.classes],
+        )
+    tried = f"{NOISE} images of noise" if images is None else f"{len(images)} configured images"
     rows = [
         (
             layer.name,
             layer.kind,
             "x".join(str(size) for size in layer.shape) if layer.shape else "-",
             "-" if layer.values is None else f"{layer.values:,}",
-            layer.problem or ("gradient is the same for every image" if layer.constant_gradient else ""),
+            layer.problem or (f"same gradient on all {tried}" if layer.constant_gradient else ""),
         )
         for layer in found
     ]
@@ -42,7 +56,53 @@ def layers(loaded: Loaded) -> str:
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     ]
-    return "\n".join([*lines, "", *advise(found)])
+    return "\n".join([*lines, "", *advise(found, tried=tried)])
+
+
+def check_model(loaded: Loaded, *, hash_only: bool = False) -> None:
+    """Refuse a model, a layer or an output that cannot be used, before the log is analysed.
+
+    Parameters
+    ----------
+    loaded : Loaded
+    hash_only : bool
+        Only hold the weights against the configured SHA-256; nothing is imported or loaded.
+
+    Raises
+    ------
+    ConceptError, ModelError
+        What the concept tests themselves would refuse.
+    """
+    from concepts.checking import check_model as check
+    from concepts.model.loading import check_hash
+
+    asked = to_concept_spec(loaded, images=None, slices=())
+    if asked is None:
+        return
+    with paths_as_configured(loaded):
+        if hash_only:
+            if asked.recorded is None:
+                check_hash(asked.model)
+            return
+        allow_factory(loaded)
+        check(asked)
+
+
+@contextmanager
+def paths_as_configured(loaded: Loaded) -> Iterator[None]:
+    """Name files in the errors of the concept tests as the configuration does, not by where they lie.
+
+    Raises
+    ------
+    ConceptError, ModelError
+        As raised within, without the configuration's folder in front of its paths.
+    """
+    from concepts.errors import ConceptError, ModelError
+
+    try:
+        yield
+    except (ConceptError, ModelError) as error:
+        raise type(error)(str(error).replace(f"{loaded.root}/", "")) from error
 
 
 def allow_factory(loaded: Loaded) -> None:

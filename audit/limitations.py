@@ -129,6 +129,7 @@ def limitations(
                 ),
             )
         )
+    found += _reading_limitations(counted)
     found += [
         Limitation(
             what=item.sentence,
@@ -295,6 +296,79 @@ def _no_largest_gap(finding: Judged) -> bool:
     name = finding.metric or ""
     averaged = name.startswith(("macro_", "micro_")) or (finding.klass is None and name == "mcc")
     return averaged or name in NO_GAP
+
+
+def _reading_limitations(counted: CountedLog) -> list[Limitation]:
+    """What the reading of the log decided: rows without a cluster, ties of scores, files left aside."""
+    found = []
+    if counted.unclustered:
+        found.append(
+            Limitation(
+                what=say("limitation.unclustered.what", "Some rows name no cluster."),
+                who=say(
+                    "limitation.unclustered.who",
+                    "Rows that belong to one patient and do not say so: their intervals are too narrow.",
+                ),
+                size=_share_of_rows(counted.unclustered, counted),
+                how_known=say(
+                    "limitation.unclustered.known",
+                    "Counted in the log: each such row counts as a cluster of its own.",
+                ),
+                what_to_do=say("limitation.unclustered.do", "Fill in the cluster column."),
+            )
+        )
+    if counted.tied:
+        found.append(
+            Limitation(
+                what=say("limitation.tied.what", "In some rows two or more classes share the largest score."),
+                who=say(
+                    "limitation.tied.who",
+                    "These rows count as the first of the tied classes in the order of their names.",
+                ),
+                size=_share_of_rows(counted.tied, counted),
+                how_known=say("limitation.known.counted", "Counted in the log."),
+                what_to_do=say(
+                    "limitation.tied.do",
+                    "Log the scores with more digits, or log the class that the model gave as prediction.",
+                ),
+            )
+        )
+    if counted.ignored:
+        shown = list(counted.ignored[:5])
+        found.append(
+            Limitation(
+                what=say(
+                    "limitation.ignored.what", "The log's folder holds files that are no part of the log."
+                ),
+                who=say("limitation.ignored.who", "Rows in them, if there are any."),
+                size=say(
+                    "limitation.ignored.size", "Number of files: {files:,}.", files=len(counted.ignored)
+                ),
+                how_known=say(
+                    "limitation.ignored.known",
+                    "Their endings name no format of a log: {names:, }.",
+                    names=shown,
+                )
+                if len(shown) == len(counted.ignored)
+                else say(
+                    "limitation.ignored.first",
+                    "Their endings name no format of a log; the first: {names:, }.",
+                    names=shown,
+                ),
+                what_to_do=say("limitation.ignored.do", "Move them away, or give the log as a glob."),
+            )
+        )
+    return found
+
+
+def _share_of_rows(rows: int, counted: CountedLog) -> Said:
+    return say(
+        "limitation.share",
+        "{rows:,} of {all:,} rows ({share:.1%}).",
+        rows=rows,
+        all=counted.rows,
+        share=rows / counted.rows,
+    )
 
 
 def _with_bounds(size: Said, name: str, bounds: Sequence[MissingBounds]) -> Said:

@@ -6,16 +6,14 @@ two runs of the same inputs give the same bytes.
 
 from __future__ import annotations
 
-import os
 import platform
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
 import audit
 from audit.config import Loaded
-from audit.errors import InputError
+from audit.epoch import stated_day
 from audit.from_flags import shown_path
 from audit.lock import ReadLock
 from audit.since import Previous
@@ -100,12 +98,5 @@ def stated_date(loaded: Loaded) -> str | None:
     """
     if loaded.config.subject.date is not None:
         return loaded.config.subject.date
-    epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    if not epoch:
-        return None
-    try:
-        return datetime.fromtimestamp(int(epoch), UTC).date().isoformat()
-    except (ValueError, OverflowError, OSError) as error:
-        raise InputError(
-            f"SOURCE_DATE_EPOCH is '{epoch}'; it must be a number of seconds since 1970."
-        ) from error
+    day = stated_day()
+    return None if day is None else day.isoformat()

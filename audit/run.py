@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audit.config import Loaded, load
+from audit.config.table import not_among
 from audit.errors import InputError
 from audit.output import check_target, staged, write_documents
 from audit.progress import Progress, silent
@@ -101,6 +102,7 @@ def gather(loaded: Loaded, *, progress: Progress = silent) -> Evidence:
     from audit.associations import associations
     from audit.failed import count_failed_as_errors
     from audit.language import read_catalogue
+    from audit.layers import check_model
     from audit.lock import read_lock
     from audit.logo import read_logo
     from audit.policy import Results, judge, judge_concepts
@@ -110,6 +112,7 @@ def gather(loaded: Loaded, *, progress: Progress = silent) -> Evidence:
 
     statistics, policy = loaded.config.statistics, loaded.config.policy
     require_files(loaded)
+    check_model(loaded, hash_only=True)
     lock = read_lock(loaded)
     logo = read_logo(loaded.config.report.logo, loaded.root)
     catalogue = read_catalogue(loaded.config.report.language, loaded.root)
@@ -122,7 +125,9 @@ def gather(loaded: Loaded, *, progress: Progress = silent) -> Evidence:
     if previous is not None:
         refuse_unrelated(previous, counted)
     check_classes(loaded, counted)
+    check_labels(loaded, counted)
     aims = targets(policy, counted)
+    check_model(loaded)
     analysis = analyse(
         counted,
         metrics=metrics_of(loaded),
@@ -169,6 +174,12 @@ def count(
     progress("opening the log", 0, 1)
     columns = column_names(loaded.config.log.path, loaded.root)
     progress("opening the log", 1, 1)
+    concepts = loaded.config.concepts
+    if concepts is not None and concepts.image_column is not None and concepts.image_column not in columns:
+        raise InputError(
+            f"[concepts] image_column is '{concepts.image_column}'"
+            f"{not_among(columns, concepts.image_column, 'a column of the log')}"
+        )
     spec = to_log_spec(loaded, columns)
     names = [attribute.name for attribute in spec.attributes]
     counted = count_log(
@@ -178,6 +189,8 @@ def count(
         keep_scores=keep_scores,
         progress=progress,
     )
+    if counted.ignored:
+        progress(f"not reading {len(counted.ignored):,} other files in the log's folder", 1, 1)
     return counted, spec
 
 
@@ -210,8 +223,7 @@ def probe_concepts(
         extra = tuple(Attribute(name, "other", name) for name in sorted(wanted - known))
         read = read_images(replace(spec, attributes=spec.attributes + extra), concepts.image_column)
         images = LogImages(loaded.root / folder, read.files, read.labels, read.attributes)
-    _check_labels(loaded, counted)
-    from audit.layers import allow_factory
+    from audit.layers import allow_factory, paths_as_configured
     from concepts.stage import run_concepts
 
     allow_factory(loaded)
@@ -225,11 +237,17 @@ def probe_concepts(
     if images is None:
         slices = []  # a recording tells no attributes where no column says which image a row is of
     asked = to_concept_spec(loaded, images=images, slices=slices)
-    return None if asked is None else run_concepts(asked, progress=progress)
+    with paths_as_configured(loaded):
+        return None if asked is None else run_concepts(asked, progress=progress)
 
 
-def _check_labels(loaded: Loaded, counted: CountedLog) -> None:
-    """A class under [concepts] that no label of the log names would be scored on no image."""
+def check_labels(loaded: Loaded, counted: CountedLog) -> None:
+    """Refuse a class under [concepts] that no label of the log names: it would be scored on no image.
+
+    Raises
+    ------
+    InputError
+    """
     known = [name for name in counted.space.classes if name is not None]
     concepts = loaded.config.concepts
     if not known or concepts is None:

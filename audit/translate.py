@@ -31,6 +31,8 @@ def refuse_unhonoured(config: Config) -> None:
                 f"Rule '{rule.id}': {rule.metric} needs a score: name the column as 'score' under [log], "
                 "with a threshold and a tie rule."
             )
+    if config.log.detection is not None and config.log.detection.tn is None:
+        _refuse_unknown_negatives(config)
     for role in ROLES:
         if role not in HONOURED and getattr(config.log, role) is not None:
             raise InputError(f"[log] '{role}' is not honoured by this version of xaudit; take it away.")
@@ -50,6 +52,18 @@ def refuse_unhonoured(config: Config) -> None:
             f"read; "
             "export the table to Parquet."
         )
+
+
+def _refuse_unknown_negatives(config: Config) -> None:
+    from slices.metrics import METRICS
+
+    for rule in config.policy.rules:
+        if rule.metric in METRICS and METRICS[rule.metric].needs_negatives:
+            raise InputError(
+                f"Rule '{rule.id}': {rule.metric} needs true negatives, which a detection log without tn "
+                "does not have: it could never be decided. Name their column as tn under [log] detection, "
+                "or take the rule away."
+            )
 
 
 def column_roles(log: Log) -> dict[str, str]:

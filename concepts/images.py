@@ -233,6 +233,29 @@ def normalise(
     return normalised
 
 
+def noise_images(number: int, form: InputFormat) -> Tensor:
+    """Images of noise, brought to the model's input as image files are; the same ones every time.
+
+    Each is coarse blocks of grey or colour under fine noise, pixels in [0, 1], so that brightness and
+    contrast differ between images as they do between photographs.
+
+    Returns
+    -------
+    float32 tensor, shape (number, channels, height, width)
+    """
+    import torch
+
+    check_format(form)
+    draw = np.random.default_rng(0)
+    height, width = form.size
+    coarse = draw.random((number, form.channels, 4, 4), dtype=np.float32)
+    rows, columns = np.arange(height) * 4 // height, np.arange(width) * 4 // width
+    fine = draw.random((number, form.channels, height, width), dtype=np.float32)
+    share = draw.random((number, 1, 1, 1), dtype=np.float32)
+    pixels = share * coarse[:, :, rows][:, :, :, columns] + (1 - share) * fine
+    return torch.from_numpy(normalise(pixels, form))
+
+
 def hash_images(
     paths: Sequence[Path], *, progress: Callable[[str, int, int], None] | None = None
 ) -> tuple[str, ...]:

@@ -158,6 +158,9 @@ class Data(Part):
     threshold: Number = None
     tie: Literal[">=", ">"] | None = None
     cluster: str | None = None
+    unclustered: int = 0
+    tied: int = 0
+    ignored: list[str] = []
     collected: list[str] | None = None
     associations: list[Association] = []
     small_slices: list[Exclusion] = []

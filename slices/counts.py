@@ -193,6 +193,8 @@ class SliceCounts:
         (multi-class and detection: all in column 0). Not in ``inside``.
     unlabelled : int
         Rows in the slice whose label is missing. Not in ``inside``.
+    classless, weightless : int
+        Rows in the slice that name no class (multi-label logs), that have no weight. Not in ``inside``.
     n : int
         Counted rows in the slice (multi-label: distinct ids where ``id`` is given, else rows;
         detection: images).
@@ -209,6 +211,8 @@ class SliceCounts:
     clusters: int | None = None
     weighted: WeightedCells | None = None
     paired: PairedCells | None = None
+    classless: int = 0
+    weightless: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +303,8 @@ class CountedLog:
     or beside the slice ``against``; None where the log has no clusters. Multi-label logs with
     ``id`` and no cluster have the image as cluster for pooled figures: then ``clusters`` is
     None and ``patterns`` is not. ``unclustered`` rows have no cluster and are each their own.
+    ``ignored`` files lie in the log's folder and are no part of it. Where one score column a class decides,
+    ``tied`` counts the rows whose largest score two or more classes share.
     ``scores(slice, stratum, outside)`` gives the scores of a slice or of its complement;
     ``class_scores(slice, class, outside)`` those of one class against the rest, in a multi-class log with
     a score column a class.
@@ -323,6 +329,8 @@ class CountedLog:
     joint: Callable[[tuple[str, ...]], CountTable] | None = None
     small: tuple[Exclusion, ...] = field(default=())
     unclustered: int = 0
+    ignored: tuple[str, ...] = ()
+    tied: int = 0
     scores: ScoresOf | None = None
     paired_patterns: Callable[[Slice], tuple[PairedPatterns, ...]] | None = None
     joint_rows: Callable[[Slice], JointRows] | None = None

@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from slices.counting.counted import Counting, with_row
-from slices.counting.engine import Progress, no_progress, scan
+from slices.counting.engine import Progress, Scan, no_progress, scan
 from slices.counting.identity import IdCheck
 from slices.counting.images import ImageRows, read_images
 from slices.counting.outcomes import outcome_roles
@@ -14,11 +14,13 @@ from slices.counting.rows import RowCollector
 from slices.counts import CountedLog, InputFile
 from slices.errors import EmptyLogError, LogError
 from slices.reading.coding import (
+    EXACT,
     CoderMaker,
     amount_columns,
     band_column,
     decision_column,
     text_column,
+    too_large,
     weight_column,
 )
 from slices.reading.hashing import Hashing
@@ -26,6 +28,7 @@ from slices.reading.preview import ColumnDescription, column_names, describe
 from slices.reading.sources import open_source
 from slices.reading.text import NotANumberError
 from slices.roles import Attribute, Decision, LogSpec
+from slices.shared_columns import refuse_shared_columns
 from slices.slicing import attribute_sets
 
 __all__ = [
@@ -91,6 +94,7 @@ def count_log(
             )
         except NotANumberError as problem:
             raise with_row(source, problem.column, problem.text, str(problem)) from None
+        _refuse_large_counts(spec, found)
         if found.rows == 0:
             raise EmptyLogError(f"Log '{spec.path}' has no rows; give one with predictions.")
         if ids is not None:
@@ -100,7 +104,21 @@ def count_log(
             worst = Counting(spec, source, found, crossings, minimum, collector, failed_as_errors=True)
             counted = replace(counted, failed_as_errors=worst.counted_log())
         inputs = tuple(InputFile(f.name, hashes.of(f.path), found.file_rows[f.name]) for f in source.files)
-    return replace(counted, inputs=inputs)
+    return replace(counted, inputs=inputs, ignored=source.ignored)
+
+
+def _refuse_large_counts(spec: LogSpec, found: Scan) -> None:
+    """Refuse counts of images whose total the sums of the statistics would round.
+
+    Raises
+    ------
+    LogError
+    """
+    if spec.detection is None:
+        return
+    total = sum(float(plan[0].n.sum(dtype=float)) for plan in found.plans if plan)
+    if total >= EXACT:
+        raise too_large(total)
 
 
 def _collector(spec: LogSpec, keep_scores: bool) -> RowCollector | None:
@@ -141,6 +159,7 @@ def check_roles(spec: LogSpec) -> None:
             raise LogError(
                 "scores (one score column a class) is for multi-class logs; leave out positive and class."
             )
+    refuse_shared_columns(spec, _role_columns(spec))
     names = [attribute.name for attribute in spec.attributes]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -150,6 +169,11 @@ def check_roles(spec: LogSpec) -> None:
         if cuts is not None and (not cuts or any(b <= a for a, b in pairwise(cuts))):
             raise LogError(
                 f"The bands of attribute '{attribute.name}' are {list(cuts)}; give ascending cut points."
+            )
+        if cuts is not None and any(abs(cut) >= EXACT for cut in cuts):
+            raise LogError(
+                f"The bands of attribute '{attribute.name}' are {list(cuts)}; whole numbers from 2^53 on are "
+                "not told apart: give smaller cut points."
             )
 
 
@@ -190,6 +214,11 @@ def _check_decision(decision: Decision, role: str) -> None:
 
 def named_columns(spec: LogSpec) -> list[tuple[str, str]]:
     """Every column that the roles name, with the role as an error says it."""
+    return [*_role_columns(spec), *((a.column, f"attribute '{a.name}'") for a in spec.attributes)]
+
+
+def _role_columns(spec: LogSpec) -> list[tuple[str, str]]:
+    """Those of every role but the attributes."""
     roles: list[tuple[str | None, str]] = [(spec.label, "label"), (spec.klass, "class")]
     roles += [(column, "prediction") for column in _decision_columns(spec.decision)]
     if spec.baseline is not None:
@@ -197,7 +226,6 @@ def named_columns(spec: LogSpec) -> list[tuple[str, str]]:
     if spec.detection is not None:
         roles += [(getattr(spec.detection, name), name) for name in ("tp", "fp", "fn", "tn")]
     roles += [(spec.cluster, "cluster"), (spec.weight, "weight"), (spec.id, "id")]
-    roles += [(a.column, f"attribute '{a.name}'") for a in spec.attributes]
     return [(column, role) for column, role in roles if column is not None]
 
 

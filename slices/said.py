@@ -9,6 +9,7 @@ to be complete.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from numbers import Integral, Real
 from string import Formatter
 
@@ -50,6 +51,11 @@ def say(code: str, template: str, **values: Value) -> Said:
         the colon (``{names:; }``), or as ``a, b and c`` (``{names:and}``). ``{name:capital}`` starts
         with a capital; ``{limit:number}`` is a number that is written out already.
 
+    Raises
+    ------
+    ValueError
+        A number is infinite or NaN.
+
     >>> said = say("example", "{share:.1%} of {names:and}", share=0.125, names=["a", "b"])
     >>> said, said.code, said.values["share"]
     ('12.5% of a and b', 'example', 0.125)
@@ -70,6 +76,8 @@ def _plain(value: Value) -> Value:
     if isinstance(value, Integral):
         return int(value)
     if isinstance(value, Real):
+        if not isfinite(value):
+            raise ValueError(f"A sentence cannot hold {value}, which JSON does not have; say it as text.")
         return float(value)
     return list(value)  # type: ignore[arg-type]
 

@@ -11,8 +11,9 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from audit.config.rules import Policy, Rule
-from audit.config.table import Finite, Table, Text, not_among, wrong
+from audit.config.table import Day, Finite, Table, Text, not_among, wrong
 
+EXACT = 2**53
 Kind = Literal["demographic", "acquisition", "other"]
 Tie = Literal[">=", ">"]
 
@@ -30,7 +31,7 @@ class Subject(Table):
     name: Text | None = None
     version: Text = "not stated"
     purpose: Text = "not stated"
-    date: Text | None = None
+    date: Day | None = None
 
     _date = field_validator("date", mode="before")(_as_iso)
 
@@ -73,7 +74,7 @@ class Log(Table):
     baseline: Text | Baseline | None = None
     detection: Detection | None = None
     missing: list[str] = Field(default=[""])
-    collected: Annotated[list[Text], Field(min_length=2, max_length=2)] | None = None
+    collected: Annotated[list[Day], Field(min_length=2, max_length=2)] | None = None
 
     @field_validator("positive", mode="before")
     @classmethod
@@ -87,6 +88,13 @@ class Log(Table):
     @classmethod
     def _collected(cls, value: object) -> object:
         return [_as_iso(item) for item in value] if isinstance(value, list) else value
+
+    @field_validator("collected")
+    @classmethod
+    def _in_order(cls, value: list[str] | None) -> list[str] | None:
+        if value is not None and value[0] > value[1]:
+            raise wrong(f"the first day comes after the last: found {value[0]}, {value[1]}")
+        return value
 
     @model_validator(mode="after")
     def _one_decision(self) -> Log:
@@ -167,6 +175,10 @@ class Attribute(Table):
     def _ascending(cls, value: list[float] | None) -> list[float] | None:
         if value is not None and any(b <= a for a, b in pairwise(value)):
             raise wrong(f"cut points must ascend: found {value}")
+        if value is not None and any(abs(cut) >= EXACT for cut in value):
+            raise wrong(
+                f"whole numbers from 2^53 on are not told apart; give smaller cut points: found {value}"
+            )
         return value
 
 

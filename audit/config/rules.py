@@ -18,7 +18,7 @@ class Rule(Table):
     metric: Text | None = None
     at_least: Finite | None = None
     at_most: Finite | None = None
-    gap_at_most: Annotated[float, Field(ge=0, le=1)] | None = None
+    gap_at_most: Annotated[float, Field(ge=0, le=2)] | None = None
     ratio_at_least: Annotated[float, Field(gt=0, le=1)] | None = None
     max_missing_predictions: Fraction | None = None
     attributes: list[Text] = Field(default=[])
@@ -105,6 +105,12 @@ class Rule(Table):
         ):
             raise wrong(
                 f"'against' = '{self.against}' is a value of one attribute: 'attributes' must name that one"
+            )
+        widest = 2.0 if self.metric == "mcc" else 1.0
+        if limits.get("gap_at_most", 0.0) > widest:
+            raise wrong(
+                f"gap_at_most is {limits['gap_at_most']:g}; a gap of {self.metric} lies between 0 and "
+                f"{widest:g}"
             )
         low, high = (-1.0, 1.0) if self.metric == "mcc" else (0.0, 1.0)
         for key in ("at_least", "at_most"):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
 from concepts.errors import ModelError
+from concepts.images import noise_images
 from concepts.model.hooks import device_of, exact_arithmetic, hooked, split_output
 from concepts.model.pooling import image_axis
 from concepts.model.taps import tap
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from concepts.model.loading import LoadedModel
 
 PASSING_ON = frozenset({"Flatten", "Unflatten", "Identity", "Dropout", "Dropout2d", "DropPath"})
+NOISE = 64  # images of noise, where the configuration names no image
+FEW = 8
 LARGE = 100_000  # values an image, beyond which pooling is advised
 
 
@@ -27,8 +31,8 @@ class Layer:
 
     ``name`` as `layers` in [model] takes it; ``kind`` the module's class; ``shape`` of its output for one
     image and ``values`` their number, None where it cannot be tapped, for which ``problem`` is the reason.
-    ``constant_gradient``: the logits depend on it linearly, so that every image has the same derivative (and
-    every sign count is 0 or 1); None where that was not measured.
+    ``constant_gradient``: the logits had the same derivative on every image that was tried (and every sign
+    count would be 0 or 1 on them); None where that was not measured. It says nothing of other images.
     """
 
     name: str
@@ -48,11 +52,23 @@ class Layer:
 
 
 def list_layers(
-    loaded: LoadedModel, form: InputFormat, *, output: str | int | None = None
+    loaded: LoadedModel,
+    form: InputFormat,
+    *,
+    output: str | int | None = None,
+    images: torch.Tensor | None = None,
+    columns: Sequence[int] = (0,),
 ) -> tuple[Layer, ...]:
     """Every named layer in the order in which it finishes; those that cannot be tapped last.
 
-    The model runs on two and on three images of noise of the configured size; no image file is needed.
+    Parameters
+    ----------
+    loaded, form, output
+        The model, and how it is run.
+    images : float32 tensor, shape (N, channels, height, width), optional
+        On which gradients are compared; left out, ``NOISE`` images of noise at the input's scale.
+    columns : sequence of int
+        The logits whose gradients are compared.
 
     Raises
     ------
@@ -60,9 +76,10 @@ def list_layers(
         The model cannot run on images of the configured size.
     """
     named = {name: part for name, part in loaded.module.named_modules() if name}
-    noise = torch.randn(3, form.channels, *form.size, generator=torch.Generator().manual_seed(0))
-    small, order = _observe(loaded, named, noise[:2])
-    large, _ = _observe(loaded, named, noise)
+    tried = noise_images(NOISE, form) if images is None else images
+    trial = torch.cat([tried[:1]] * 3)
+    small, order = _observe(loaded, named, trial[:2])
+    large, _ = _observe(loaded, named, trial)
     layers: list[Layer] = []
     for name in [*order, *(name for name in named if name not in order)]:
         kind = type(named[name]).__name__
@@ -76,18 +93,20 @@ def list_layers(
                 values *= length
             layers.append(Layer(name, kind, shape, values, None))
     layers.sort(key=lambda layer: layer.problem is not None)  # a stable sort keeps the order within each
-    return _with_gradients(loaded, layers, noise, output)
+    return _with_gradients(loaded, layers, tried, columns, output)
 
 
-def advise(layers: Sequence[Layer]) -> tuple[str, ...]:
+def advise(layers: Sequence[Layer], *, tried: str = f"{NOISE} images of noise") -> tuple[str, ...]:
     """Plain sentences on which layers to choose; the first names two where the model has them.
+
+    ``tried``: the images that the gradients were compared on, in words.
 
     A concept may be learnt at one depth and be gone at another, so two or more depths are advised: one in the
     middle of the network and the last whose gradient still differs between images.
     """
     chosen = choose(layers)
     if not chosen:
-        return ("No layer of this model can be tapped with a gradient that differs between images.",)
+        return (f"No layer of this model can be tapped with a gradient that differs between {tried}.",)
     names = ", ".join(f'"{layer.name}"' for layer in chosen)
     sentences = [
         f"Suggested: layers = [{names}]. Look at two or more depths: a concept may be learnt at one and be "
@@ -102,8 +121,8 @@ def advise(layers: Sequence[Layer]) -> tuple[str, ...]:
     constant = [layer.name for layer in layers if layer.constant_gradient and layer.kind not in PASSING_ON]
     if constant:
         sentences.append(
-            f"From {constant[0]} on the logits are linear: every image has the same derivative there, so "
-            "that a score is 0 or 1 and no slice differs from another."
+            f"The same gradient on all {tried}: {', '.join(constant)}. A score is 0 or 1 on such images "
+            "there, and no slice differs from another."
         )
     return tuple(sentences)
 
@@ -176,18 +195,33 @@ def _shape(
 
 
 def _with_gradients(
-    loaded: LoadedModel, layers: list[Layer], noise: torch.Tensor, output: str | int | None
+    loaded: LoadedModel,
+    layers: list[Layer],
+    tried: torch.Tensor,
+    columns: Sequence[int],
+    output: str | int | None,
 ) -> tuple[Layer, ...]:
-    """Whether the first logit's gradient is the same for every image, layer by layer where it can be had."""
+    """Whether the logits' gradients are the same on every image, layer by layer where they can be had."""
     told: list[Layer] = []
     for layer in layers:
         constant: bool | None = None
         if layer.problem is None:
-            try:
-                slopes = tap(loaded.module, [layer.name], noise, [0], output=output).gradients[layer.name][0]
-            except ModelError:
-                pass  # the layer does not feed the logits: it stays None
-            else:
-                constant = bool(torch.allclose(slopes, slopes[:1].expand_as(slopes), rtol=1e-4, atol=1e-7))
+            with suppress(ModelError):  # the layer does not feed the logits: it stays None
+                constant = _is_constant(loaded, layer.name, tried, columns, output)
         told.append(Layer(layer.name, layer.kind, layer.shape, layer.values, layer.problem, constant))
     return tuple(told)
+
+
+def _is_constant(
+    loaded: LoadedModel, name: str, tried: torch.Tensor, columns: Sequence[int], output: str | int | None
+) -> bool:
+    """Whether all images have one gradient; most layers differ within the first few and cost no more."""
+    first: torch.Tensor | None = None
+    for batch in torch.split(tried, FEW):
+        slopes = tap(
+            loaded.module, [name], batch.to(device_of(loaded.module)), list(columns), output=output
+        ).gradients[name]
+        first = slopes[:, :1] if first is None else first
+        if not torch.allclose(slopes, first.expand_as(slopes), rtol=1e-4, atol=1e-7):
+            return False
+    return True

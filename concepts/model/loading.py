@@ -69,11 +69,7 @@ def load_model(spec: ModelSpec, *, device: str | None = None) -> LoadedModel:
     suffix = spec.weights.suffix.lower()
     content = _read_weights(spec.weights)
     sha256 = hashlib.sha256(content).hexdigest()
-    if spec.sha256 is not None and spec.sha256.lower() != sha256:
-        raise ModelError(
-            f"Weights {spec.weights} have SHA-256 {sha256}, but [model] sha256 is {spec.sha256}; "
-            "use the released weights, or correct the configured hash."
-        )
+    _refuse_other_hash(spec, sha256)
     if suffix == ".pt2":
         from concepts.preflight.archive import load_archive
 
@@ -98,6 +94,26 @@ def load_model(spec: ModelSpec, *, device: str | None = None) -> LoadedModel:
         part.training = False  # as eval(), which exported programs refuse
     module.requires_grad_(False)
     return LoadedModel(module=module, sha256=sha256, device=chosen)
+
+
+def check_hash(spec: ModelSpec) -> None:
+    """Hold the weights file against the configured SHA-256, where there is one; loads nothing.
+
+    Raises
+    ------
+    ModelError
+        The file cannot be read, is of a refused type, or has another SHA-256.
+    """
+    if spec.sha256 is not None:
+        _refuse_other_hash(spec, hashlib.sha256(_read_weights(spec.weights)).hexdigest())
+
+
+def _refuse_other_hash(spec: ModelSpec, found: str) -> None:
+    if spec.sha256 is not None and spec.sha256.lower() != found:
+        raise ModelError(
+            f"Weights {spec.weights} have SHA-256 {found}, but [model] sha256 is {spec.sha256}; "
+            "use the released weights, or correct the configured hash."
+        )
 
 
 def build_module(factory: str) -> nn.Module:

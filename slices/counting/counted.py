@@ -101,7 +101,6 @@ class Counting:
         except BadClassError as problem:
             raise with_row(self.source, problem.column, problem.text, str(problem)) from None
         layout = self.meaning.layout
-        whole_log = np.bincount(self.meaning.code, weights=n, minlength=layout.width).astype(np.int64)
         overall = overall_counts(n, self.meaning)
         if overall.n == 0:
             raise EmptyLogError(
@@ -148,14 +147,6 @@ class Counting:
             ),
             exclusions=(
                 *_excluded(overall),
-                *(
-                    Exclusion(reason, OVERALL, int(whole_log[place]))
-                    for reason, place in (
-                        (MISSING_CLASS, layout.classless),
-                        (MISSING_WEIGHT, layout.weightless),
-                    )
-                    if whole_log[place]
-                ),
                 *self._without_baseline(n),
                 *(e for one in kept if one.slice.order == 1 for e in _excluded(one)),
             ),
@@ -169,6 +160,7 @@ class Counting:
             joint=_joint(crossed, layout.counted),
             small=small,
             unclustered=0 if rows is None else rows.unclustered,
+            tied=self._tied(),
             scores=detail.scores if detail is not None and detail.rows.score is not None else None,
             class_scores=partial(detail.class_scores, self.meaning.space)
             if detail is not None and detail.rows.class_scores
@@ -200,6 +192,12 @@ class Counting:
     def _bands(self, place: int) -> tuple[str, ...] | None:
         cuts = self.spec.attributes[place].bands
         return None if cuts is None else band_names(cuts, whole=self.found.whole[place])
+
+    def _tied(self) -> int:
+        """Rows whose class the order of the names decided, where one score column a class decides."""
+        if self.spec.decision.scores is None:
+            return 0
+        return self.found.tied[self.meaning.roles.index("prediction")]
 
     def _check_labels(self, combinations: NDArray[np.int32], n: NDArray[np.int64]) -> None:
         if self.spec.detection is not None:
@@ -310,7 +308,12 @@ def _worst_scores(scores: NDArray[np.float64], missed: NDArray[np.bool_]) -> NDA
 
 
 def _excluded(counts: SliceCounts) -> list[Exclusion]:
-    found = ((MISSING_LABEL, counts.unlabelled), (MISSING_PREDICTION, int(counts.failed.sum())))
+    found = (
+        (MISSING_LABEL, counts.unlabelled),
+        (MISSING_PREDICTION, int(counts.failed.sum())),
+        (MISSING_CLASS, counts.classless),
+        (MISSING_WEIGHT, counts.weightless),
+    )
     return [Exclusion(reason, counts.slice, rows) for reason, rows in found if rows]
 
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from slices.counting.covering import CELL_LIMIT, cover
 from slices.errors import LogError
-from slices.reading.coding import AmountCoder, BandCoder, Coder, CoderMaker
+from slices.reading.coding import AmountCoder, BandCoder, Coder, CoderMaker, LargestScoreCoder
 from slices.reading.sources import Part
 
 Progress = Callable[[str, int, int], None]
@@ -58,7 +58,8 @@ class Scan:
     """What one pass over a log found: value tables and the counts of every block.
 
     ``attributes`` and ``outcomes`` are the value lists in the order of discovery; ``whole``
-    tells for each attribute whether all its numbers were whole (bands only). Each element of
+    tells for each attribute whether all its numbers were whole (bands only), ``tied`` for each outcome
+    column in how many rows two or more classes share the largest score. Each element of
     ``plans`` holds the blocks of one plan of one thread: every row is in exactly one plan, and
     in each of its blocks.
     """
@@ -69,6 +70,7 @@ class Scan:
     plans: tuple[tuple[RawTable, ...], ...]
     rows: int
     file_rows: dict[str, int]
+    tied: tuple[int, ...] = ()
 
 
 class RowSink:
@@ -171,11 +173,18 @@ def scan(
         plans=tuple(plan for worker in workers for plan in worker.plans),
         rows=done[0],
         file_rows=file_rows,
+        tied=tuple(
+            sum(_tied(worker.outcomes[place]) for worker in workers) for place in range(len(outcomes))
+        ),
     )
 
 
 def _whole(coder: Coder) -> bool:
     return coder.whole if isinstance(coder, BandCoder) else True
+
+
+def _tied(coder: Coder) -> int:
+    return coder.tied if isinstance(coder, LargestScoreCoder) else 0
 
 
 class _Worker:

@@ -207,9 +207,9 @@ class CellCounts:
     codes : int32 array, shape (cells, attributes)
     inside, outside : int64 array, shape (cells, strata, outcomes of a stratum)
     failed : int64 array, shape (cells, strata, 2)
-    unlabelled, n, size : int64 array, shape (cells,)
+    unlabelled, classless, weightless, n, size : int64 array, shape (cells,)
         ``size``: rows that a slice is measured by: those with a label (in the largest class of
-        a multi-label log), or those without where none has one.
+        a multi-label log), or those that are not counted where none has one.
     """
 
     names: tuple[str, ...]
@@ -218,6 +218,8 @@ class CellCounts:
     outside: NDArray[np.int64]
     failed: NDArray[np.int64]
     unlabelled: NDArray[np.int64]
+    classless: NDArray[np.int64]
+    weightless: NDArray[np.int64]
     n: NDArray[np.int64]
     size: NDArray[np.int64]
 
@@ -242,6 +244,8 @@ class CellCounts:
             failed=self.failed[cell],
             unlabelled=int(self.unlabelled[cell]),
             n=int(self.n[cell]),
+            classless=int(self.classless[cell]),
+            weightless=int(self.weightless[cell]),
         )
 
 
@@ -277,6 +281,7 @@ def _taken_apart(
     inside = vectors[:, : layout.counted]
     failed = np.ascontiguousarray(vectors[:, layout.failed]).reshape(len(vectors), layout.strata, 2)
     unlabelled = vectors[:, layout.unlabelled].sum(axis=1)
+    classless, weightless = vectors[:, layout.classless], vectors[:, layout.weightless]
     images = vectors[:, layout.images]
     # In a detection log the images are the rows; elsewhere there are none and outcomes are rows.
     n = np.where(images > 0, images, inside.sum(axis=1))
@@ -290,8 +295,10 @@ def _taken_apart(
         outside=np.ascontiguousarray(outside[:, : layout.counted]).reshape(shape),
         failed=failed,
         unlabelled=unlabelled,
+        classless=classless,
+        weightless=weightless,
         n=n,
-        size=np.where(labelled > 0, labelled, unlabelled),
+        size=np.where(labelled > 0, labelled, unlabelled + classless + weightless),
     )
 
 

@@ -197,7 +197,8 @@ class RowCollector(RowSink):
             n=None if n is None else n[order],
             weight=numbers["weight"][order] if "weight" in numbers else None,
             score=numbers["score"][order] if "score" in numbers else None,
-            unclustered=0 if cluster is None or self._each_row else int((cluster < 0).sum()),
+            # An image of a detection log stands here once for each outcome.
+            unclustered=0 if cluster is None or self._each_row else len(np.unique(cluster[cluster < 0])),
             kind=None if kind is None else kind[keep][order],
             class_scores={
                 role.removeprefix(_OF_CLASS): values[order]

@@ -23,6 +23,9 @@ from slices.reading.text import like_column, numbers_of, texts_of
 from slices.roles import Decision, DetectionColumns
 
 MOST_VALUES = 1 << 16
+EXACT = 1 << 53  # below it float64 holds every whole number
+# Between them, squares and fourth powers of weights over their mean stay finite.
+SMALLEST_WEIGHT, LARGEST_WEIGHT = 1e-50, 1e50
 _INTEGER_SPAN = 1 << 16
 _UNKNOWN = -1
 
@@ -204,11 +207,15 @@ class ThresholdCoder:
 
 
 class LargestScoreCoder:
-    """One score column a class: the class with the largest score; the first in order of names on a tie."""
+    """One score column a class: the class with the largest score; the first in order of names on a tie.
+
+    ``tied`` counts the rows in which two or more classes share the largest score.
+    """
 
     def __init__(self, decision: Decision, vocabulary: Vocabulary, missing: Sequence[str]) -> None:
         assert decision.scores is not None
         names = sorted(decision.scores)
+        self.tied = 0
         self.columns = tuple(decision.scores[name] for name in names)
         self.vocabulary = vocabulary
         self._missing = tuple(missing)
@@ -217,6 +224,8 @@ class LargestScoreCoder:
         columns = zip(arrays, self.columns, strict=True)
         scores = np.stack([numbers_of(values, name, self._missing) for values, name in columns])
         codes = np.argmax(scores, axis=0)
+        # A missing score is NaN, which equals nothing: its row has no largest score and no tie.
+        self.tied += int(((scores == scores.max(axis=0)).sum(axis=0) > 1).sum())
         codes[np.isnan(scores).any(axis=0)] = len(self.columns)
         return _narrowed(codes, len(self.vocabulary))
 
@@ -236,6 +245,12 @@ class WeightCoder:
             raise LogError(
                 f"Column '{self.columns[0]}' (weight) holds {bad:g}; weights are finite and not negative."
             )
+        extreme = weights[(weights > LARGEST_WEIGHT) | ((weights > 0) & (weights < SMALLEST_WEIGHT))]
+        if len(extreme):
+            raise LogError(
+                f"Column '{self.columns[0]}' (weight) holds {extreme[0]:g}; weights are 0, or from "
+                f"{SMALLEST_WEIGHT:g} to {LARGEST_WEIGHT:g}: scale them all by one factor."
+            )
         return np.isnan(weights).astype(np.uint8)
 
 
@@ -250,6 +265,7 @@ class AmountCoder:
     """
 
     def __init__(self, columns: DetectionColumns, vocabulary: Vocabulary, missing: Sequence[str]) -> None:
+        self._total = 0.0
         named = (columns.tp, columns.fp, columns.fn, columns.tn)
         self.columns: tuple[str, ...] = tuple(column for column in named if column is not None)
         self.vocabulary = vocabulary
@@ -271,7 +287,9 @@ class AmountCoder:
         for place, (values, column) in enumerate(zip(arrays, self.columns, strict=True)):
             counts[place] = numbers_of(values, column, self._missing)
             present = counts[place][~np.isnan(counts[place])]
-            bad = present[(present < 0) | (present != np.floor(present)) | np.isinf(present)]
+            bad = present[(present < 0) | (present != np.floor(present)) | (present >= EXACT)]
+            if len(bad) and EXACT <= bad[0] < np.inf:
+                raise too_large(float(bad[0]))
             if len(bad):
                 raise LogError(
                     f"Column '{column}' (counts of an image) holds {bad[0]:g}; give whole numbers from 0 on."
@@ -280,7 +298,18 @@ class AmountCoder:
         counts[:, gone] = 0
         counts[AMOUNTS.index("image"), ~gone] = 1
         counts[AMOUNTS.index(None), gone] = 1
+        self._total += float(counts.sum())
+        if self._total >= EXACT:
+            raise too_large(self._total)
         return counts.astype(np.int64).ravel()
+
+
+def too_large(total: float) -> LogError:
+    """Counts whose total float64 would round, and with it every figure."""
+    return LogError(
+        f"The counts of the images (tp, fp, fn) sum to {total:.3g} and more; sums are exact below 2^53 only "
+        "(about 9.01e+15): are these columns counts?"
+    )
 
 
 CoderMaker = Callable[[], Coder]

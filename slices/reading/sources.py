@@ -8,8 +8,6 @@ knows what a column means.
 from __future__ import annotations
 
 import glob
-import gzip
-import json
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,9 +24,10 @@ import pyarrow.parquet as pq
 
 from slices.errors import LogError
 from slices.reading.arrays import index_array, text_array
+from slices.reading.json_lines import BATCH_ROWS, JsonLinesReader, refuse_utf16
+from slices.reading.quotes import CheckedStream, refuse_open_quotes
 from slices.reading.text import is_text
 
-BATCH_ROWS = 1 << 17
 HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 _Result = TypeVar("_Result")
 
@@ -75,17 +74,31 @@ class CsvReader:
     name = "CSV"
 
     def columns(self, path: Path) -> dict[str, pa.DataType]:
-        with self._open(path, None) as stream:
-            return dict.fromkeys(_distinct(stream.schema.names, path), pa.string())
+        refuse_utf16(path)
+        try:
+            with self._open(pa.input_stream(path, compression="detect"), None, path) as stream:
+                return dict.fromkeys(_distinct(stream.schema.names, path), pa.string())
+        except pa.ArrowInvalid:
+            refuse_open_quotes(path, _delimiter(path))
+            raise
 
     def parts(self, path: Path) -> Sequence[int | None]:
         return [None]
 
     def batches(self, path: Path, part: int, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        with self._open(path, columns) as stream:
-            yield from stream
+        checked = CheckedStream(path, _delimiter(path))
+        try:
+            with self._open(checked, columns, path) as stream:
+                yield from stream
+        except pa.ArrowInvalid:
+            # An open quotation mark looks like many mistakes: it is told before what Arrow makes of it.
+            refuse_open_quotes(path, _delimiter(path))
+            raise
+        refuse_open_quotes(path, _delimiter(path), checked)
 
-    def _open(self, path: Path, columns: Sequence[str] | None) -> pa_csv.CSVStreamingReader:
+    def _open(
+        self, source: pa.NativeFile | CheckedStream, columns: Sequence[str] | None, path: Path
+    ) -> pa_csv.CSVStreamingReader:
         names = list(columns) if columns is not None else self._header(path)
         # Dictionary columns do not grow across a stream's blocks in Arrow: read text, encode later.
         convert = pa_csv.ConvertOptions(
@@ -96,11 +109,9 @@ class CsvReader:
             quoted_strings_can_be_null=False,
         )
         return pa_csv.open_csv(
-            pa.input_stream(path, compression="detect"),
+            source,
             read_options=pa_csv.ReadOptions(use_threads=False, block_size=1 << 22),
-            parse_options=pa_csv.ParseOptions(
-                delimiter="\t" if ".tsv" in path.suffixes else ",", newlines_in_values=True
-            ),
+            parse_options=_parse_options(path),
             convert_options=convert,
         )
 
@@ -108,65 +119,17 @@ class CsvReader:
         with pa_csv.open_csv(
             pa.input_stream(path, compression="detect"),
             read_options=pa_csv.ReadOptions(use_threads=False),
-            parse_options=pa_csv.ParseOptions(
-                delimiter="\t" if ".tsv" in path.suffixes else ",", newlines_in_values=True
-            ),
+            parse_options=_parse_options(path),
         ) as stream:
             return list(stream.schema.names)
 
 
-class JsonLinesReader:
-    """JSON Lines: one object a line; a part is a file.
+def _delimiter(path: Path) -> str:
+    return "\t" if ".tsv" in path.suffixes else ","
 
-    Parsed by Python's ``json``: Arrow's reader turns strings that look like dates into
-    timestamps, and a log's text must stay as written.
-    """
 
-    name = "JSON Lines"
-
-    def columns(self, path: Path) -> dict[str, pa.DataType]:
-        found: dict[str, pa.DataType] = {}
-        for number, record in enumerate(self._records(path)):
-            for key, value in record.items():
-                if found.get(key, pa.null()) == pa.null():
-                    found[key] = _json_type(value)
-            if number >= 1000:
-                break
-        return found
-
-    def parts(self, path: Path) -> Sequence[int | None]:
-        return [None]
-
-    def batches(self, path: Path, part: int, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        lists: list[list[str | None]] = [[] for _ in columns]
-        filled = 0
-        for number, record in enumerate(self._records(path), start=1):
-            for name, values in zip(columns, lists, strict=True):
-                values.append(_json_text(record.get(name), name, path, number))
-            filled += 1
-            if filled == BATCH_ROWS:
-                yield _text_batch(columns, lists)
-                lists, filled = [[] for _ in columns], 0
-        if filled:
-            yield _text_batch(columns, lists)
-
-    def _records(self, path: Path) -> Iterator[dict[str, object]]:
-        opened = gzip.open if path.suffix.lower() == ".gz" else open
-        with opened(path, "rt", encoding="utf-8-sig") as stream:
-            for number, line in enumerate(stream, start=1):
-                if not line.strip():
-                    continue
-                try:
-                    record = json.loads(line)
-                except ValueError as problem:
-                    raise LogError(
-                        f"Line {number} of {path.name} is not JSON ({problem}); write one object a line."
-                    ) from None
-                if not isinstance(record, dict):
-                    raise LogError(
-                        f"Line {number} of {path.name} is not a JSON object; write one object a line."
-                    )
-                yield record
+def _parse_options(path: Path) -> pa_csv.ParseOptions:
+    return pa_csv.ParseOptions(delimiter=_delimiter(path), newlines_in_values=True)
 
 
 class ArrowReader:
@@ -204,43 +167,6 @@ class ArrowReader:
             return pa_ipc.open_stream(stream)
 
 
-def _json_type(value: object) -> pa.DataType:
-    if isinstance(value, bool):
-        return pa.bool_()
-    if isinstance(value, int):
-        return pa.int64()
-    if isinstance(value, float):
-        return pa.float64()
-    return pa.null() if value is None else pa.string()
-
-
-def _json_text(value: object, column: str, path: Path, number: int) -> str | None:
-    if value is None:
-        return value
-    if isinstance(value, str):
-        # JSON can write half of a surrogate pair (an escape such as ud800): no character, and no UTF-8.
-        if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
-            raise LogError(
-                f"Record {number} of {path.name} holds half of a surrogate pair in '{column}', "
-                "which is no character; write the text as UTF-8."
-            )
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, float):
-        return None if value != value else repr(value)
-    raise LogError(
-        f"Record {number} of {path.name} holds a {type(value).__name__} in '{column}'; "
-        "a role needs text, numbers or booleans: write one value."
-    )
-
-
-def _text_batch(columns: Sequence[str], lists: Sequence[Sequence[str | None]]) -> pa.RecordBatch:
-    return pa.RecordBatch.from_arrays([text_array(values) for values in lists], names=list(columns))
-
-
 _PARQUET, _CSV, _JSON, _ARROW = ParquetReader(), CsvReader(), JsonLinesReader(), ArrowReader()
 READERS: dict[str, Reader] = {
     ".parquet": _PARQUET,
@@ -250,6 +176,8 @@ READERS: dict[str, Reader] = {
     ".csv.gz": _CSV,
     ".tsv": _CSV,
     ".tsv.gz": _CSV,
+    ".json": _JSON,
+    ".json.gz": _JSON,
     ".jsonl": _JSON,
     ".jsonl.gz": _JSON,
     ".ndjson": _JSON,
@@ -258,6 +186,11 @@ READERS: dict[str, Reader] = {
     ".feather": _ARROW,
     ".ipc": _ARROW,
 }
+# Endings of tables in other forms: a part of a log that is not read must not go unnoticed.
+TABLES = (".dat", ".tab", ".psv", ".xls", ".xlsx", ".ods", ".avro", ".orc", ".db", ".sqlite")
+OBJECTS = (".pkl", ".pickle", ".npy", ".npz", ".rds", ".sas7bdat", ".dta")
+PACKED = (".gz", ".bz2", ".xz", ".zst", ".lz4", ".zip", ".tar")
+MAY_HOLD_ROWS = frozenset((*TABLES, *OBJECTS, *PACKED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,10 +255,14 @@ def _constant(value: str | None, rows: int) -> pa.DictionaryArray:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A prediction log as found on disk: its files in canonical order."""
+    """A prediction log as found on disk: its files in canonical order.
+
+    ``ignored`` are files in the log's folder that are no part of it, by their names from there on.
+    """
 
     path: str
     files: tuple[File, ...]
+    ignored: tuple[str, ...] = ()
 
     def columns(self) -> dict[str, pa.DataType]:
         """Columns of the first file."""
@@ -353,7 +290,7 @@ class Source:
             for column, role in roles:
                 if column not in found:
                     near = get_close_matches(column, found, n=1)
-                    hint = f" Did you mean '{near[0]}'?" if near else ""
+                    hint = f" Did you mean '{near[0]}'?" if near else _separator_hint(file, found)
                     listed = ", ".join(sorted(found)[:30]) + (", ..." if len(found) > 30 else "")
                     raise LogError(
                         f"Column '{column}' ({role}) is not in {file.name}; it has: {listed}.{hint}"
@@ -382,23 +319,52 @@ def open_source(path: str, root: Path) -> Source:
     if full.is_file():
         return Source(path, (File(full, path, _reader_of(full, path)),))
     if full.is_dir():
-        return Source(path, _folder_files(full, path))
+        return _folder_source(full, path)
     if glob.has_magic(path):
         return Source(path, _glob_files(path, root))
     raise LogError(f"Log '{path}' was not found in {root.name or root}; give a file, a folder or a glob.")
 
 
-def _folder_files(folder: Path, path: str) -> tuple[File, ...]:
-    found = []
+def _separator_hint(file: File, found: Sequence[str]) -> str:
+    """What may be wrong where a CSV file seems to have one column only."""
+    if file.reader is not _CSV or len(found) != 1:
+        return ""
+    for character, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars"), (",", "commas")):
+        if character in found[0]:
+            return (
+                f" That is one column: the file seems to be separated by {name}; save a .csv with commas, "
+                "a .tsv with tabs."
+            )
+    return ""
+
+
+def _folder_source(folder: Path, path: str) -> Source:
+    """The files of a folder that are a log's, and those that are nothing of the kind.
+
+    Raises
+    ------
+    LogError
+        No file of a known format, several formats, or a file that may well hold rows and cannot be read.
+    """
+    found, ignored = [], []
     for entry in sorted(folder.rglob("*"), key=lambda p: p.relative_to(folder).as_posix()):
         inside = entry.relative_to(folder)
         hidden = any(piece.startswith((".", "_")) and "=" not in piece for piece in inside.parts)
-        if entry.is_file() and not hidden and _suffix(entry) in READERS:
-            name = f"{path.rstrip('/')}/{inside.as_posix()}"
+        if hidden or not entry.is_file():
+            continue
+        name = f"{path.rstrip('/')}/{inside.as_posix()}"
+        if _suffix(entry) in READERS:
             found.append(File(entry, name, READERS[_suffix(entry)], _hive(inside.parts[:-1])))
+        elif entry.suffix.lower() in MAY_HOLD_ROWS:
+            raise LogError(
+                f"Folder '{path}' holds '{inside.as_posix()}', which may hold rows and cannot be read (known "
+                f"are {_known()}); write it anew, move it away, or give a glob."
+            )
+        else:
+            ignored.append(inside.as_posix())
     if not found:
         raise LogError(f"Folder '{path}' holds no file of a known format ({_known()}).")
-    return _one_format(found, path)
+    return Source(path, _one_format(found, path), tuple(ignored))
 
 
 def _glob_files(path: str, root: Path) -> tuple[File, ...]:

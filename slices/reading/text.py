@@ -38,7 +38,7 @@ def texts_of(values: pa.Array, column: str) -> list[str | None]:
     Raises
     ------
     LogError
-        The column holds lists, structures or bytes that are not UTF-8.
+        The column holds lists, structures, bytes that are not UTF-8, or dates beyond the calendar.
 
     Examples
     --------
@@ -60,10 +60,13 @@ def texts_of(values: pa.Array, column: str) -> list[str | None]:
         # str() of a NumPy float32 is shortest in single precision: 0.1, not 0.10000000149011612.
         single = np.float32 if pa.types.is_float32(kind) else np.float16
         return [None if v is None or v != v else str(single(v)) for v in values.to_pylist()]
-    if pa.types.is_date(kind) or pa.types.is_time(kind):
-        return [None if v is None else v.isoformat() for v in values.to_pylist()]
-    if pa.types.is_timestamp(kind):
-        return [None if v is None else v.isoformat() for v in _to_microseconds(values).to_pylist()]
+    if pa.types.is_temporal(kind) and not pa.types.is_duration(kind) and not pa.types.is_interval(kind):
+        try:
+            return _dates_of(values)
+        except (ValueError, OverflowError):
+            raise LogError(
+                f"Column '{column}' holds a date outside the years 1 to 9999; write it as text."
+            ) from None
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         try:
             return list(values.cast(pa.string()).to_pylist())
@@ -79,9 +82,24 @@ def is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
-def _to_microseconds(values: pa.Array) -> pa.Array:
-    # Python's datetime ends at microseconds; nanoseconds that are not zero would raise.
-    return values.cast(pa.timestamp("us", tz=values.type.tz), safe=False)
+def _dates_of(values: pa.Array) -> list[str | None]:
+    """Dates, times and timestamps by ISO 8601, to the nanosecond where there are any."""
+    kind = values.type
+    if not (pa.types.is_timestamp(kind) or pa.types.is_time64(kind)) or kind.unit != "ns":
+        return [None if v is None else v.isoformat() for v in values.to_pylist()]
+    # Python's dates end at microseconds: what is beyond them is put between them and the time zone.
+    pieces = [None if v is None else divmod(v, 1000) for v in values.cast(pa.int64()).to_pylist()]
+    coarse = pa.timestamp("us", tz=kind.tz) if pa.types.is_timestamp(kind) else pa.time64("us")
+    whole = pa.array([None if piece is None else piece[0] for piece in pieces], coarse).to_pylist()
+    texts: list[str | None] = []
+    for moment, piece in zip(whole, pieces, strict=True):
+        if piece is None or piece[1] == 0:
+            texts.append(None if moment is None else moment.isoformat())
+        else:
+            fine = moment.isoformat(timespec="microseconds")
+            end = fine.index(".") + 7
+            texts.append(f"{fine[:end]}{piece[1]:03d}{fine[end:]}")
+    return texts
 
 
 def number_of(text: str) -> float | None:

@@ -392,9 +392,9 @@ def no_probabilities(scores: Floats) -> str | None:
         return None
     return say(
         "undefined.no_probabilities",
-        "Scores run from {low:g} to {high:g}: they are no probabilities.",
-        low=scores.min(),
-        high=scores.max(),
+        "Scores run from {low:number} to {high:number}: they are no probabilities.",
+        low=f"{scores.min():g}",  # as text: a score may be infinite, and JSON has no such number
+        high=f"{scores.max():g}",
     )
 
 

@@ -100,19 +100,68 @@ KINDS: dict[str, tuple[Callable[[Path], None], str]] = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_bad_concept_input_is_told_in_one_line(
-    kind: str, demo: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "concepts").mkdir()
+def linked(demo: Path, folder: Path) -> None:
+    """The example in a folder of its own, its images linked."""
+    (folder / "concepts").mkdir()
     for path in [*demo.iterdir(), *(demo / "concepts").iterdir()]:
-        target = tmp_path / path.relative_to(demo)
+        target = folder / path.relative_to(demo)
         if path.is_file():
             shutil.copy(path, target)
         elif path.name != "concepts":
             target.symlink_to(path)
+    changed(("resamples = 10000", "resamples = 100"))(folder)
+
+
+# Found by `xaudit check`, and by `xaudit run` before the statistics.
+EARLY = (
+    "weights that do not fit the model",
+    "weights of another hash",
+    "pickled weights",
+    "a factory that does not exist",
+    "an unknown layer",
+    "an empty concept folder",
+)
+
+
+@pytest.mark.parametrize("kind", EARLY)
+def test_a_model_that_cannot_be_used_is_found_before_the_work(
+    kind: str, demo: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("the statistics were begun")
+
+    monkeypatch.setattr("slices.analysis.analyse", never)
+    linked(demo, tmp_path)
     change, expected = KINDS[kind]
-    changed(("resamples = 10000", "resamples = 100"))(tmp_path)
+    change(tmp_path)
+    for command in (["check"], ["run", "--out", str(tmp_path / "out")]):
+        code = invoke([command[0], str(tmp_path / "audit.toml"), *command[1:], "--quiet"])
+        last = capfd.readouterr().err.strip().splitlines()[-1]
+        assert code == 2, last
+        assert re.search(expected, last), last
+        assert str(tmp_path) not in last, "paths are told as they are configured"
+
+
+def test_layers_are_tried_on_the_configured_images(
+    demo: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Only what follows the last ReLU has one gradient; the note says on how many images that was seen."""
+    linked(demo, tmp_path)
+    assert invoke(["layers", str(tmp_path / "audit.toml")]) == 0
+    told = capfd.readouterr().out
+    end = "same gradient on all 32 configured images"
+    noted = [line.split()[0] for line in told.splitlines() if line.endswith(end)]
+    assert noted == ["hidden.1", "hidden", "head"]
+    assert "The same gradient on all 32 configured images: hidden.1, hidden, head." in told
+    assert "logits are linear" not in told
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_bad_concept_input_is_told_in_one_line(
+    kind: str, demo: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    linked(demo, tmp_path)
+    change, expected = KINDS[kind]
     change(tmp_path)
     code = invoke(["run", str(tmp_path / "audit.toml"), "--out", str(tmp_path / "out"), "--quiet"])
     told = capfd.readouterr()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -13,6 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from audit.cli import invoke
+from audit.config import load
+from audit.epoch import check_epoch
 from tests.audit.workplace import CONFIGURATION, HEADER, RULES, rows, write_log, write_work
 
 Prepare = Callable[[Path], None]
@@ -112,6 +115,13 @@ def two_columns_alike(folder: Path) -> None:
     write_work(folder)
     text = (folder / "log.csv").read_text().replace("sex,age", "sex,sex", 1)
     (folder / "log.csv").write_text(text)
+
+
+def stray_quote(folder: Path) -> None:
+    write_work(folder)
+    lines = (folder / "log.csv").read_text().splitlines()
+    lines[300] = '"' + lines[300]
+    (folder / "log.csv").write_text("\n".join(lines) + "\n")
 
 
 def several_classes(folder: Path) -> None:
@@ -355,6 +365,44 @@ KINDS: dict[str, tuple[Prepare, str]] = {
         configured(more=MODEL.replace("channels = 1", "channels = 3")),
         r"\[model\.input\]: mean has 1 values for 3 channels",
     ),
+    "a day that is none": (
+        configured(replace=('version = "1.2"', 'version = "1.2"\ndate = "hello"')),
+        r"\[subject\] date: found 'hello', which is no day of the calendar: write YYYY-MM-DD",
+    ),
+    "a month that is none": (
+        configured(replace=('positive = "1"', 'positive = "1"\ncollected = ["2026-13-01", "b"]')),
+        r"\[log\] collected number 1: found '2026-13-01', which is no day of the calendar",
+    ),
+    "collected backwards": (
+        configured(replace=('positive = "1"', 'positive = "1"\ncollected = ["2026-06-30", "2026-01-01"]')),
+        r"\[log\] collected: the first day comes after the last",
+    ),
+    "a gap wider than the metric": (
+        configured(more=RULE + 'metric = "recall"\ngap_at_most = 1.5\nattributes = ["sex"]'),
+        r"gap_at_most is 1\.5; a gap of recall lies between 0 and 1",
+    ),
+    "cut points that floats merge": (
+        configured(more='[[attributes]]\nname = "age"\nbands = [9007199254740993]'),
+        r"\[\[attributes\]\] 'age' bands: whole numbers from 2\^53 on are not told apart",
+    ),
+    "a rule that can never be decided": (
+        configured(
+            replace=(
+                'label = "label"\nprediction = "prediction"\npositive = "1"',
+                'detection = { tp = "age", fp = "label", fn = "prediction" }',
+            ),
+            more=RULE + 'metric = "specificity"\nat_least = 0.5\noverall = true',
+        ),
+        r"Rule 'r': specificity needs true negatives, which a detection log without tn does not have",
+    ),
+    "one column as label and prediction": (
+        configured(replace=('prediction = "prediction"', 'prediction = "label"')),
+        r"Column 'label' is both label and prediction; name a column of its own",
+    ),
+    "a quotation mark that never closes": (
+        stray_quote,
+        r"log\.csv: the quotation mark that opens a value in line 301 never closes",
+    ),
     "a file as output": (output_is_a_file, r"Output '.*out' is not a folder"),
     "an output folder with other files": (
         output_holds_files,
@@ -473,3 +521,31 @@ def test_an_internal_error_is_short_and_exits_with_4(
     monkeypatch.setenv("XAUDIT_DEBUG", "1")
     assert invoke(["run", str(config), "--out", str(tmp_path / "out")]) == 4
     assert "Traceback" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("epoch", ["abc", "1e99", "99999999999999999999"])
+def test_a_wrong_source_date_epoch_is_told_before_libraries_read_it(epoch: str, tmp_path: Path) -> None:
+    """scipy imports numpy.f2py, which fails on it with a traceback."""
+    write_work(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-m", "xaudit", "run", str(tmp_path / "audit.toml"), "--out", str(tmp_path / "out")],
+        env={**os.environ, "SOURCE_DATE_EPOCH": epoch},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"xaudit: error: SOURCE_DATE_EPOCH is '{epoch}'; it must be a number of seconds since 1970.\n"
+    )
+
+
+def test_an_empty_source_date_epoch_states_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "")
+    check_epoch()
+    assert "SOURCE_DATE_EPOCH" not in os.environ
+
+
+def test_a_gap_of_mcc_may_be_as_wide_as_mcc(tmp_path: Path) -> None:
+    rule = RULE + 'metric = "mcc"\ngap_at_most = 1.5\nattributes = ["sex"]'
+    assert load(write_work(tmp_path, more=rule)).config.policy.rules[0].gap_at_most == 1.5

@@ -68,7 +68,10 @@ def test_the_advice_can_be_followed() -> None:
     assert plan_taps(model.module, chosen, torch.zeros(1, 1, 32, 32)).order == ("block2", "block3")
     advice = advise(layers)
     assert advice[0].startswith('Suggested: layers = ["block2", "block3"]. Look at two or more depths')
-    assert advice[1].startswith("From hidden.1 on the logits are linear")
+    assert advice[1] == (
+        "The same gradient on all 64 images of noise: hidden.1, hidden, head. A score is 0 or 1 on such "
+        "images there, and no slice differs from another."
+    )
 
 
 def test_what_cannot_be_tapped_is_said_and_comes_last() -> None:
@@ -100,7 +103,7 @@ def test_a_linear_model_has_nothing_to_advise() -> None:
     layers = list_layers(model, InputFormat((4, 4), 1, (0.0,), (1.0,)))
     assert choose(layers) == ()
     assert advise(layers) == (
-        "No layer of this model can be tapped with a gradient that differs between images.",
+        "No layer of this model can be tapped with a gradient that differs between 64 images of noise.",
     )
 
 

@@ -31,7 +31,16 @@ from slices.reading.text import exact_number, number_of, texts_of
 
 SIZES = [2, 3, 5, 8, 10, 20, 35, 50]
 
-DOCUMENTED = ("arrays", "bands", "covering", "engine", "identity", "outcomes", "slicing", "text")
+DOCUMENTED = (
+    "reading.arrays",
+    "reading.bands",
+    "reading.text",
+    "counting.covering",
+    "counting.engine",
+    "counting.identity",
+    "counting.outcomes",
+    "slicing",
+)
 
 
 @pytest.mark.parametrize("name", DOCUMENTED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -89,6 +90,59 @@ def by_score(**parts: object) -> Decision:
     return Decision(score="score", **parts)  # type: ignore[arg-type]
 
 
+def beside_a_log(name: str) -> Callable[[Path], object]:
+    """A folder with a log and one file more."""
+
+    def act(folder: Path) -> object:
+        (folder / "logs").mkdir()
+        log(folder / "logs")
+        (folder / "logs" / name).write_bytes(b"label,prediction\n1,1\n")
+        return count(folder, "logs")
+
+    return act
+
+
+def utf16(folder: Path) -> object:
+    (folder / "log.csv").write_bytes(CSV.encode("utf-16"))
+    return count(folder)
+
+
+def stray_quote(folder: Path) -> object:
+    """Row 500 of 1,000 opens a quotation mark that nothing closes; the parser sees 500 legal rows."""
+    rows = ["1,0,M" if k % 2 else "0,0,F" for k in range(1000)]
+    rows[499] = '1,0,"M'
+    return count(log(folder, "label,prediction,sex\n" + "\n".join(rows) + "\n"))
+
+
+def stray_quote_closed_by_another(folder: Path) -> object:
+    """The next quoted value closes it: the rows between are one value."""
+    return count(log(folder, 'label,prediction,sex\n1,1,F\n1,0,"M\n0,1,F\n0,0,"F"\n1,1,F\n'))
+
+
+def packed_stray_quote(folder: Path) -> object:
+    with gzip.open(folder / "log.csv.gz", "wt") as stream:
+        stream.write('label,prediction,sex\n1,1,F\n0,0,F\n1,0,"M\n0,1,F\n')
+    return count(folder, "log.csv.gz")
+
+
+def one_column_twice(**changed: object) -> Callable[[Path], object]:
+    return lambda folder: count(log(folder), **changed)
+
+
+def counts_of(tp: int, rows: int) -> Callable[[Path], object]:
+    """A detection log with so large a count in every row."""
+
+    def act(folder: Path) -> object:
+        columns = {"tp": [tp] * rows, "fp": [1] * rows, "fn": [1] * rows, "sex": ["F", "M"] * (rows // 2)}
+        pq.write_table(pa.table(columns), folder / "log.parquet", row_group_size=2)
+        detection = DetectionColumns("tp", "fp", "fn")
+        roles = {"label": None, "decision": Decision(), "positive": None, "detection": detection}
+        return count(folder, "log.parquet", **roles)
+
+    return act
+
+
+SCORE = Decision(score="score", threshold=0.5, tie=">=")
 CASES: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing column": (
         lambda f: count(log(f), attributes=(Attribute("tone", "other", "sexx"),)),
@@ -128,9 +182,76 @@ CASES: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda f: count(log(f, '{"label": 1}\n{nope\n', "log.jsonl"), "log.jsonl"),
         "Line 2 of log.jsonl is not JSON (",
     ),
+    "a quotation mark that never closes": (
+        stray_quote,
+        "log.csv: the quotation mark that opens a value in line 501 never closes",
+    ),
+    "a quotation mark closed by another": (
+        stray_quote_closed_by_another,
+        "log.csv: the quotation mark that opens a value in line 3 closes before other text",
+    ),
+    "a quotation mark in a packed file": (packed_stray_quote, "opens a value in line 4 never closes"),
+    "label and prediction": (
+        one_column_twice(decision=Decision(prediction="label")),
+        "Column 'label' is both label and prediction; name a column of its own",
+    ),
+    "label and score": (
+        one_column_twice(decision=Decision(score="label", threshold=0.5, tie=">")),
+        "both label and prediction",
+    ),
+    "label and weight": (one_column_twice(weight="label"), "both label and weight"),
+    "label and cluster": (one_column_twice(cluster="label"), "both label and cluster"),
+    "prediction and id": (one_column_twice(id="prediction"), "both prediction and id"),
+    "a baseline that is the model": (
+        one_column_twice(baseline=Decision(prediction="prediction")),
+        "both prediction and baseline",
+    ),
+    "a baseline of the model's threshold": (
+        one_column_twice(decision=SCORE, baseline=SCORE),
+        "Column 'score' is both prediction and baseline",
+    ),
+    "one column of two classes": (
+        one_column_twice(decision=Decision(scores={"fox": "score", "wolf": "score"}), positive=None),
+        "Column 'score' is the score of two classes",
+    ),
+    "one column of two counts": (
+        one_column_twice(
+            label=None, decision=Decision(), positive=None, detection=DetectionColumns("w", "w", "w")
+        ),
+        "Column 'w' is both tp and fp",
+    ),
+    "a count beyond what sums hold": (counts_of(1 << 62, 4), "sums are exact below 2^53 only"),
+    "a total beyond what sums hold": (counts_of(1 << 51, 4), "sums are exact below 2^53 only"),
+    "a weight out of range": (
+        lambda f: count(log(f, CSV.replace("a,1", "a,1e300")), weight="w"),
+        "Column 'w' (weight) holds 1e+300; weights are 0, or from 1e-50 to 1e+50",
+    ),
+    "cut points that floats merge": (
+        lambda f: count(log(f), attributes=(Attribute("age", "other", "age", (9007199254740993.0,)),)),
+        "whole numbers from 2^53 on are not told apart",
+    ),
+    "a table in another form beside the log": (
+        beside_a_log("more.csv.bz2"),
+        "holds 'more.csv.bz2', which may",
+    ),
+    "a spreadsheet beside the log": (beside_a_log("e.xlsx"), "holds 'e.xlsx', which may hold rows"),
+    "JSON beside the log": (beside_a_log("d.json"), "mixes CSV and JSON Lines files"),
+    "UTF-16": (utf16, "log.csv is UTF-16 text; save it as UTF-8"),
+    "semicolons": (
+        lambda f: count(log(f, CSV.replace(",", ";"))),
+        "That is one column: the file seems to be separated by semicolons",
+    ),
+    "nested JSON": (
+        lambda f: count(log(f, '{"label": ' + "[" * 100_000 + "\n", "log.jsonl"), "log.jsonl"),
+        "Line 1 of log.jsonl is nested too deeply",
+    ),
+    "a key twice": (
+        lambda f: count(log(f, '{"label": 1, "prediction": 1, "prediction": 0}\n', "log.jsonl"), "log.jsonl"),
+        "Line 1 of log.jsonl has the key 'prediction' twice in one object",
+    ),
     "not an object": (
         lambda f: count(log(f, "[1]\n", "log.jsonl"), "log.jsonl"),
-        "Line 1 of log.jsonl is not a JSON",
+        "Line 1 of log.jsonl begins a JSON array; write one object a line",
     ),
     "half a surrogate pair": (
         lambda f: count(
@@ -138,7 +259,7 @@ CASES: dict[str, tuple[Callable[[Path], object], str]] = {
         ),
         "Record 1 of log.jsonl holds half of a surrogate pair in 'sex', which is no character",
     ),
-    "nested JSON": (
+    "a list in JSON": (
         lambda f: count(log(f, '{"label": 1, "prediction": [1], "sex": "F"}\n', "log.jsonl"), "log.jsonl"),
         "Record 1 of log.jsonl holds a list in 'prediction'; a role needs text, numbers or booleans",
     ),

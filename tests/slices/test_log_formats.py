@@ -19,7 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slices.counts import CountedLog
+from slices.errors import LogError
 from slices.log import count_log
+from slices.reading.text import texts_of
 from slices.roles import Attribute, Decision, LogSpec
 
 ROWS = 400
@@ -176,3 +178,37 @@ def test_any_text_stays_as_written_in_every_format(
         assert [value for value, _ in counted.attributes[0].values] == expected
         plains.append(plain(counted))
     assert all(found == plains[0] for found in plains)
+
+
+def test_nanoseconds_keep_moments_apart() -> None:
+    moments = [1_704_103_200_000_000_001, 1_704_103_200_000_000_002, 1_704_103_200_000_000_000, -1, None]
+    assert texts_of(pa.array(moments, pa.timestamp("ns")), "t") == [
+        "2024-01-01T10:00:00.000000001",
+        "2024-01-01T10:00:00.000000002",
+        "2024-01-01T10:00:00",
+        "1969-12-31T23:59:59.999999999",
+        None,
+    ]
+    zoned = pa.array(moments[:1], pa.timestamp("ns", tz="Europe/Berlin"))
+    assert texts_of(zoned, "t") == ["2024-01-01T11:00:00.000000001+01:00"]
+    assert texts_of(pa.array([1, 1000], pa.time64("ns")), "t") == ["00:00:00.000000001", "00:00:00.000001"]
+
+
+def test_a_moment_beyond_the_calendar_is_refused() -> None:
+    with pytest.raises(LogError, match="Column 't' holds a date outside the years 1 to 9999"):
+        texts_of(pa.array([10**15], pa.timestamp("s")), "t")
+
+
+def test_json_lines_may_be_called_json(tmp_path: Path) -> None:
+    (tmp_path / "log.json").write_text('{"label": 1, "prediction": 1}\n{"label": 0, "prediction": 1}\n')
+    spec = LogSpec("log.json", tmp_path, "label", Decision(prediction="prediction"), (), positive="1")
+    assert count_log(spec, intersections=1, minimum=1).rows == 2
+
+
+def test_files_of_other_kinds_beside_a_log_are_named(tmp_path: Path) -> None:
+    (tmp_path / "logs" / "pictures").mkdir(parents=True)
+    (tmp_path / "logs" / "a.csv").write_text("label,prediction\n1,1\n0,1\n")
+    for name in ("README.md", "e.txt", "pictures/1.png", "_SUCCESS", ".hidden"):
+        (tmp_path / "logs" / name).write_text("x")
+    spec = LogSpec("logs", tmp_path, "label", Decision(prediction="prediction"), (), positive="1")
+    assert count_log(spec, intersections=1, minimum=1).ignored == ("README.md", "e.txt", "pictures/1.png")

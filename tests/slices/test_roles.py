@@ -112,6 +112,7 @@ def test_the_largest_score_wins_and_the_first_name_on_a_tie(tmp_path: Path) -> N
     )
     assert counted.slices[0].inside.reshape(2, 3).tolist() == [[2, 0, 0], [0, 1, 0]]
     assert int(counted.slices[0].failed.sum()) == 1
+    assert counted.tied == 1
 
 
 # ---- multi-label
@@ -145,13 +146,46 @@ def test_multilabel_counts_each_class_and_n_counts_images(tmp_path: Path) -> Non
 def test_rows_without_a_class_are_reported(tmp_path: Path) -> None:
     counted = count(
         tmp_path,
-        {"finding": ["AF", None], "label": [1, 1], "prediction": [1, 1], "sex": ["F", "F"]},
+        {"finding": ["AF", None, None], "label": [1] * 3, "prediction": [1] * 3, "sex": ["F", "F", "M"]},
         klass="finding",
     )
-    assert [(e.reason, e.slice, e.rows) for e in counted.exclusions] == [("missing class", OVERALL, 1)]
+    assert [(e.reason, e.slice, e.rows) for e in counted.exclusions] == [
+        ("missing class", OVERALL, 2),
+        ("missing class", Slice((("sex", "F"),)), 1),
+        ("missing class", Slice((("sex", "M"),)), 1),
+    ]
 
 
 # ---- clusters, weights, scores, detection
+
+
+def test_what_may_share_a_column(tmp_path: Path) -> None:
+    """Attributes with any role, cluster and id, and one score cut at two points."""
+    low = Decision(score="score", threshold=0.3, tie=">=")
+    counted = count(
+        tmp_path,
+        {"label": [1, 0, 1], "score": [0.9, 0.4, 0.4], "id": ["a", "b", "c"], "sex": ["F", "M", "F"]},
+        positive="1",
+        decision=Decision(score="score", threshold=0.5, tie=">="),
+        baseline=low,
+        cluster="id",
+        id="id",
+        attributes=(*SEX, Attribute("truth", "other", "label"), Attribute("who", "other", "id")),
+    )
+    assert counted.clusters == 3
+    assert counted.slices[0].paired is not None
+    assert counted.slices[0].paired.inside.tolist() == [[[[0, 1], [0, 0]], [[0, 1], [0, 1]]]]
+
+
+def test_a_slice_without_any_weight_is_listed_with_its_rows(tmp_path: Path) -> None:
+    weight = pa.array([1.0, 2.0, None], pa.float64())
+    columns = {"label": [1, 0, 1], "prediction": [1, 0, 1], "sex": ["F", "F", "M"], "w": weight}
+    counted = count(tmp_path, columns, positive="1", weight="w")
+    assert [(e.reason, e.slice.as_dict(), e.rows) for e in counted.exclusions] == [
+        ("missing weight", {}, 1),
+        ("missing weight", {"sex": "M"}, 1),
+    ]
+    assert one(counted, sex="M").n == 0  # type: ignore[attr-defined]
 
 
 def test_rows_without_a_cluster_are_clusters_of_their_own(tmp_path: Path) -> None:
@@ -182,7 +216,10 @@ def test_weights_add_up_and_rows_without_one_are_left_out(tmp_path: Path) -> Non
     assert overall.weighted.inside_fourths.tolist() == [[0.0625, 5.0625, 16.0, 0.0]]
     assert women.weighted.inside.tolist() == [[0.5, 0, 2.0, 0]]  # type: ignore[attr-defined]
     assert women.weighted.outside.tolist() == [[0, 1.5, 0, 0.0]]  # type: ignore[attr-defined]
-    assert [(e.reason, e.rows) for e in counted.exclusions] == [("missing weight", 1)]
+    assert [(e.reason, e.slice.as_dict(), e.rows) for e in counted.exclusions] == [
+        ("missing weight", {}, 1),
+        ("missing weight", {"sex": "F"}, 1),
+    ]
 
 
 def test_sums_of_weights_do_not_depend_on_the_order_of_rows(tmp_path: Path) -> None:

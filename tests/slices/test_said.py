@@ -49,3 +49,9 @@ def test_a_copy_keeps_its_making_too(again: object) -> None:
 
 def test_two_sentences_in_a_row() -> None:
     assert sentence_pair("One.", say("two", "Two.")) == "One. Two."
+
+
+@pytest.mark.parametrize("number", [float("inf"), np.float64("-inf"), float("nan")])
+def test_what_json_does_not_have_is_no_value(number: float) -> None:
+    with pytest.raises(ValueError, match="say it as text"):
+        say("example", "{x:g}", x=number)

@@ -293,3 +293,9 @@ def test_one_score_for_all_is_no_certainty() -> None:
     assert 0.4 < found.low < 0.47
     assert 0.53 < found.high < 0.6
     assert "no spread" in found.method
+
+
+def test_infinite_scores_rank_and_are_no_probabilities() -> None:
+    scores, labels = np.array([-np.inf, 0.2, 0.4, np.inf] * 5), np.array([False, False, True, True] * 5)
+    assert auroc(histogram(scores, labels)).value == 1.0
+    assert brier(scores, labels).undefined == "Scores run from -inf to inf: they are no probabilities."
