@@ -32,6 +32,8 @@ from reports.canvas import (
 from reports.glyphs import printable, text_width
 from reports.palette import LIGHT
 
+MANY_ROWS = 16  # a figure of more rows has lower ones
+LOW_ROW = 17.0
 MOST_TALL = 12  # rows of a heat grid: two longer ones stand on a page, in lower rows
 
 
@@ -50,13 +52,17 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class HeatCell:
-    """A cell of a heat grid: its number as text, its shade (0 to 1; None: undefined), its outcome."""
+    """A cell of a heat grid: its number as text, its shade (0 to 1; None: undefined), its outcome.
+
+    ``small``: the line beneath; ``few``: too few cases for the number to say much, so it is muted.
+    """
 
     text: str
     shade: float | None
     outcome: str | None
     tip: str = ""
     small: str = ""
+    few: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,17 +104,27 @@ def scale(axis: Axis, *, title: str, width: float = 150.0) -> Markup:
 
 
 def dots(
-    labels: Sequence[tuple[str, str]], panels: Sequence[Panel], *, title: str, width: float = WIDTH
+    labels: Sequence[tuple[str, str]],
+    panels: Sequence[Panel],
+    *,
+    title: str,
+    headings: Sequence[str] = (),
+    width: float = WIDTH,
 ) -> Markup:
     """An attribute's figure: one row a value, one panel a metric, the limit and the overall value marked.
 
-    ``labels``: (value, number of cases) of each row.
+    ``labels``: (value, number of cases) of each row; ``headings``: a line above a row, where not empty.
     """
-    return draw_dots(labels, panels, title=title, width=width).svg()
+    return draw_dots(labels, panels, title=title, headings=headings, width=width).svg()
 
 
 def draw_dots(
-    labels: Sequence[tuple[str, str]], panels: Sequence[Panel], *, title: str, width: float = WIDTH
+    labels: Sequence[tuple[str, str]],
+    panels: Sequence[Panel],
+    *,
+    title: str,
+    headings: Sequence[str] = (),
+    width: float = WIDTH,
 ) -> Canvas:
     """The canvas of `dots`, with the boxes of its labels."""
     canvas = Canvas(title=title, width=width)
@@ -124,8 +140,11 @@ def draw_dots(
     notes = [panel_notes(panel, left + i * (wide + gap), wide) for i, panel in enumerate(panels)]
     note_lines = max((len(lines) for lines in notes), default=0)
     top += 13.0 * note_lines + (4 if note_lines else 0)
-    tall = [max(ROW, 14.0 * len(lines) + 7) for lines in wrapped]
-    bottom = top + sum(tall)
+    least = ROW if len(labels) <= MANY_ROWS else LOW_ROW
+    tall = [max(least, 14.0 * len(lines) + (7 if least == ROW else 3)) for lines in wrapped]
+    above = [wrap(heading, 0.6 * width, TEXT, 600) if heading else [] for heading in headings]
+    above += [[]] * (len(labels) - len(above))
+    bottom = top + sum(tall) + sum(14.0 * len(lines) + 5 for lines in above if lines)
     for i, panel in enumerate(panels):
         x = left + i * (wide + gap)
         for k, line in enumerate(heads[i]):
@@ -147,6 +166,15 @@ def draw_dots(
         )
     y = top
     for row, lines in enumerate(wrapped):
+        if above[row]:
+            for k, line in enumerate(above[row]):
+                wide_line = text_width(line, TEXT, 600) + 6
+                if wide_line > left - 6:  # the heading runs over the panels' lines: keep it readable
+                    canvas.rect(
+                        0, y + 3 + 14 * k, wide_line, 14, kind="page", colour=LIGHT.page, opacity=0.85
+                    )
+                canvas.text(0, y + 14 + 14 * k, line, weight=600)
+            y += 14.0 * len(above[row]) + 5
         middle = y + tall[row] / 2
         start = middle - 7.0 * (len(lines) - 1) + 4
         for k, line in enumerate(lines):
@@ -190,13 +218,20 @@ def heat_left(grid: Heat, width: float) -> float:
 def heat_cell_width(grid: Heat) -> float:
     """The widest number with its mark, or count, or the widest word of a column's name (to 96 px)."""
     cells = [cell for row in grid.cells for cell in row if cell is not None]
-    marks = 20.0 if any(cell.outcome for cell in cells) else 0.0
+    marks = max((mark_room(cell) for cell in cells), default=0.0)
     numbers = max((text_width(printable(cell.text), TEXT, 600) + marks for cell in cells), default=0.0)
     counts = max((text_width(printable(cell.small), 9.0) for cell in cells), default=0.0)
     words = max(
         (text_width(printable(w), SMALL) for name in grid.columns for w in name.split(" ")), default=0.0
     )
     return max(numbers, counts, min(words, 96.0)) + 12
+
+
+def mark_room(cell: HeatCell) -> float:
+    """Width that a cell's mark takes: an outcome's shape, the small dot or ring of the others, none."""
+    if cell.outcome:
+        return 20.0
+    return 0.0 if cell.shade is None else 12.0
 
 
 def draw_heat(grid: Heat, *, title: str, width: float = WIDTH) -> Canvas:
@@ -246,7 +281,7 @@ def draw_cell(canvas: Canvas, cell: HeatCell, x: float, y: float, wide: float, t
     canvas.add("<g>" + (f"<title>{escape(printable(cell.tip))}</title>" if cell.tip else ""))
     if cell.outcome:
         canvas.rect(x + 1, y + 1, wide - 2, tall - 2, kind=f"tint-{kind}", colour=LIGHT.tint[cell.outcome])
-    elif cell.shade is not None:
+    elif cell.shade is not None and not cell.few:
         canvas.rect(
             x + 1,
             y + 1,
@@ -260,11 +295,19 @@ def draw_cell(canvas: Canvas, cell: HeatCell, x: float, y: float, wide: float, t
         canvas.rect(x + 1, y + 1, wide - 2, tall - 2, kind="panel", colour=LIGHT.panel)
     middle = x + wide / 2
     number = printable(cell.text)
-    shift = 8.0 if cell.outcome else 0.0
+    shift = 0.4 * mark_room(cell)
     base = y + tall / 2 + (-1.5 if cell.small else 4)
-    if cell.outcome:
-        canvas.add(mark(cell.outcome, middle + shift - text_width(number, TEXT, 600) / 2 - 9, base - 4, 3.4))
-    canvas.text(middle + shift, base, number, anchor="middle", weight=600)
+    spot = middle + shift - text_width(number, TEXT, 600) / 2 - (9 if cell.outcome else 6)
+    if cell.few:
+        canvas.add(
+            f'<circle class="m m-few" cx="{n(spot)}" cy="{n(base - 4)}" r="2.6" fill="none" '
+            f'stroke="{LIGHT.muted}" stroke-width="1" stroke-dasharray="1.6 1.2"/>'
+        )
+        canvas.text(middle + shift, base, number, anchor="middle", kind="muted", colour=LIGHT.muted)
+    else:
+        if shift:
+            canvas.add(mark(cell.outcome, spot, base - 4, 3.4 if cell.outcome else 2.2))
+        canvas.text(middle + shift, base, number, anchor="middle", weight=600)
     canvas.text(middle, base + 10.5, cell.small, anchor="middle", size=9.0, kind="muted", colour=LIGHT.muted)
     canvas.add("</g>")
 
