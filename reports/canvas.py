@@ -271,7 +271,7 @@ def mark(outcome: str | None, x: float, y: float, size: float = 4.2) -> str:
 
 
 def draw_point(canvas: Canvas, point: Point, axis: Axis, left: float, width: float, y: float) -> None:
-    """The interval as a line with end caps, a corrected one as a thin line, the value as its outcome's mark."""
+    """The interval as a line with end caps, a corrected one as a thin line, its value as the mark."""
     if point.value is None:
         return
     colour = LIGHT.outcome.get(point.outcome or "", LIGHT.accent)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from reports import figures
 from reports.evidence import Evidence, to_bytes
+from reports.grids import paired
 from reports.palette import LIGHT
 from reports.phrases import Phrases, visible
 from reports.strings import Catalogue, catalogue_of
@@ -60,6 +61,7 @@ def environment() -> Environment:
     env.filters["dashed"] = dashed
     env.filters["visible"] = visible
     env.globals["fig"] = figures
+    env.globals["paired"] = paired
     return env
 
 

@@ -34,6 +34,7 @@ from reports.palette import LIGHT
 
 MANY_ROWS = 16  # a figure of more rows has lower ones
 LOW_ROW = 17.0
+LEAST_CELL = 58.0  # px, of a heat grid
 MOST_TALL = 12  # rows of a heat grid: two longer ones stand on a page, in lower rows
 
 
@@ -128,7 +129,7 @@ def draw_dots(
 ) -> Canvas:
     """The canvas of `dots`, with the boxes of its labels."""
     canvas = Canvas(title=title, width=width)
-    room = 0.34 * width if len(panels) < 3 else 0.27 * width
+    room = width * {1: 0.45, 2: 0.34}.get(len(panels), 0.27)
     count = max((text_width(printable(c), SMALL) for _, c in labels), default=0.0)
     names = max((text_width(printable(name), TEXT) for name, _ in labels), default=0.0)
     left = min(names + count + 18, room)
@@ -212,7 +213,20 @@ def heat_left(grid: Heat, width: float) -> float:
     longest_name = max(
         (text_width(printable(row), TEXT) for row in (*grid.rows, grid.row_heading)), default=0.0
     )
-    return min(longest_name + 12, 0.3 * width)
+    spare = width - len(grid.columns) * max(heat_cell_width(grid), LEAST_CELL)
+    return min(longest_name + 12, max(0.3 * width, min(0.5 * width, spare)))
+
+
+def heat_width(grid: Heat, width: float = WIDTH) -> float:
+    """How wide the grid is drawn: beside another one, or alone."""
+    left = heat_left(grid, width)
+    heading = text_width(printable(grid.column_heading), SMALL, 600)
+    return left + max(heat_cell(grid, left, width) * len(grid.columns) + 2, 8 + heading)
+
+
+def heat_cell(grid: Heat, left: float, width: float) -> float:
+    """Width of a cell as drawn."""
+    return min((width - left) / max(1, len(grid.columns)), max(heat_cell_width(grid), LEAST_CELL))
 
 
 def heat_cell_width(grid: Heat) -> float:
@@ -238,7 +252,7 @@ def draw_heat(grid: Heat, *, title: str, width: float = WIDTH) -> Canvas:
     """The canvas of `heat`. Shades run from the page to the accent's tint; the text keeps its contrast."""
     canvas = Canvas(title=title, width=width)
     left = heat_left(grid, width)
-    wide = min((width - left) / max(1, len(grid.columns)), max(heat_cell_width(grid), 58.0))
+    wide = heat_cell(grid, left, width)
     names = [wrap(name, wide - 8, SMALL) for name in grid.columns]
     lines = max((len(name) for name in names), default=1)
     rows = [wrap(name, left - 10) for name in grid.rows]
@@ -268,9 +282,7 @@ def draw_heat(grid: Heat, *, title: str, width: float = WIDTH) -> Canvas:
             if cell is not None:
                 draw_cell(canvas, cell, left + j * wide, y, wide, tall)
         y += tall
-    canvas.width = max(
-        left + wide * len(grid.columns) + 2, left + 8 + text_width(printable(grid.column_heading), SMALL, 600)
-    )
+    canvas.width = heat_width(grid, width)
     canvas.height = y + 2
     return canvas
 

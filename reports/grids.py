@@ -6,14 +6,16 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from reports.canvas import WIDTH
 from reports.charts import attribute_metrics, one_way
 from reports.evidence import SliceRecord
-from reports.figures import Heat, HeatCell, heat_columns
+from reports.figures import Heat, HeatCell, heat_columns, heat_width
 from reports.palette import OUTCOMES
 from reports.phrases import Phrases, estimate_of, visible
 from reports.sections import figure_of
 
 MOST_GRIDS = 36
+HALF = 0.485 * WIDTH
 FEW = 10  # cases: a figure of fewer is printed grey
 MOST_GRID_ROWS = 24
 
@@ -24,6 +26,18 @@ class HeatChart:
 
     title: str
     grid: Heat
+
+
+def paired(charts: Sequence[HeatChart]) -> tuple[tuple[HeatChart, ...], ...]:
+    """Rows of a page: two grids where both fit into half of its width, else one."""
+    rows: list[tuple[HeatChart, ...]] = []
+    narrow = [heat_width(chart.grid) <= HALF for chart in charts]
+    i = 0
+    while i < len(charts):
+        take = 2 if narrow[i] and i + 1 < len(charts) and narrow[i + 1] else 1
+        rows.append(tuple(charts[i : i + take]))
+        i += take
+    return tuple(rows)
 
 
 def heat_charts(p: Phrases) -> tuple[tuple[HeatChart, ...], int]:

@@ -161,7 +161,7 @@ def test_contents_on_page_two_lead_to_every_section(printed: Callable[[str], Pri
     assert titles[0] == "Does not meet the release rule"
     assert {"Findings", "Annex: every slice", "Intended use"} <= texts
     pages = check.run("pdftotext", "-layout", printed("evidence").path, "-").stdout.split("\f")
-    stated = re.search(r"Findings\.+(\d+)", pages[1])
+    stated = re.search(r"Findings[. ]+(\d+)", pages[1])
     assert stated is not None
     there = next(i for i, text in enumerate(pages, 1) if "Every check, by result." in text)
     assert int(stated.group(1)) == there

@@ -296,7 +296,7 @@ def test_structure_is_mended(body: str) -> None:
 @pytest.mark.parametrize("body", [*MENDED.values()][:4], ids=[*MENDED][:4])
 def test_structure_needs_mending(body: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The negative control: without it, each of these fails PDF/UA."""
-    monkeypatch.setattr("reports.pdf.mend", lambda pdf: None)
+    monkeypatch.setattr("reports.pdf.mend", lambda pdf, texts: None)
     assert check.profile_failures(made(document(f"<h1>x</h1>{body}")), "ua1")
 
 
@@ -362,7 +362,7 @@ def test_links_say_where_they_lead_and_lie_in_link_elements() -> None:
 
     body = (
         '<p>See <a href="#there">the <span>other</span> section</a>.</p>'
-        '<h2 id="there" style="break-before: page">There</h2>'
+        '<h1 id="there" style="break-before: page">There</h1>'
     )
     pdf = made(document(body))
     with pikepdf.open(io.BytesIO(pdf)) as opened:
