@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 
+import numpy as np
+
 from audit import provenance
 from audit.config import Loaded, policy_hash
 from audit.curves import score_curves, threshold_sweeps
@@ -29,6 +31,9 @@ from slices.counts import CountedLog
 from slices.records import Disparity, Estimate, Limits, Simultaneous, SliceRecord
 from slices.roles import LogSpec
 from slices.said import Said, Value
+from slices.slicing import OVERALL
+
+MOST_CONFUSED = 20  # classes of a confusion matrix
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +131,7 @@ def _of_this_release(parts: Parts) -> documents.Evidence:
         data=_data(parts),
         results=documents.Results(
             overall=[_record(record) for record in parts.analysis.overall],
+            confusion=_confusion(counted),
             slices=[_record(record) for record in parts.analysis.slices],
             concepts=[_concept(result) for result in parts.stage.results] if parts.stage else [],
             concept_method=_concept_method(parts.stage),
@@ -213,6 +219,7 @@ def _data(parts: Parts) -> documents.Data:
         unclustered=counted.unclustered,
         tied=counted.tied,
         ignored=list(counted.ignored),
+        cluster_sizes=_cluster_sizes(counted),
         collected=log.collected,
         associations=list(parts.associations),
         small_slices=[
@@ -220,6 +227,35 @@ def _data(parts: Parts) -> documents.Data:
             for item in counted.small
         ],
         roles=column_roles(log),
+    )
+
+
+def _cluster_sizes(counted: CountedLog) -> documents.ClusterSizes | None:
+    """Rows of a cluster, from the one vector of counts that clusters alike share."""
+    if counted.clusters is None or counted.patterns is None or counted.slices[0].weighted is not None:
+        return None  # with weights the vectors are sums of weights, not rows
+    patterns = counted.patterns(OVERALL)
+    rows = patterns.totals[:, 0].sum(axis=(1, 2)).astype(np.int64)
+    sizes = np.repeat(rows, patterns.multiplicity)
+    sizes = sizes[sizes > 0]
+    if sizes.size == 0:
+        return None
+    return documents.ClusterSizes(
+        fewest=int(sizes.min()), median=float(np.median(sizes)), most=int(sizes.max())
+    )
+
+
+def _confusion(counted: CountedLog) -> documents.Confusion | None:
+    """Labels against predictions over all counted rows of a multi-class log of few classes."""
+    space = counted.space
+    if space.task != "multiclass" or len(space.classes) > MOST_CONFUSED:
+        return None
+    classes = [name for name in space.classes if name is not None]
+    table = counted.slices[0].inside.reshape(len(classes), len(classes) + 1)
+    return documents.Confusion(
+        classes=classes,
+        counts=[[int(n) for n in row[:-1]] for row in table],
+        other=[int(row[-1]) for row in table],
     )
 
 

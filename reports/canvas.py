@@ -42,13 +42,17 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A value with its interval; None where undefined. ``outcome`` None: judged by no rule."""
+    """A value with its interval; None where undefined. ``outcome`` None: judged by no rule.
+
+    ``outer``: the corrected interval that the outcome was read from, where that is another one.
+    """
 
     value: float | None
     low: float | None
     high: float | None
     outcome: str | None = None
     tip: str = ""
+    outer: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,12 +271,17 @@ def mark(outcome: str | None, x: float, y: float, size: float = 4.2) -> str:
 
 
 def draw_point(canvas: Canvas, point: Point, axis: Axis, left: float, width: float, y: float) -> None:
-    """The interval as a line with end caps, the value as the outcome's mark."""
+    """The interval as a line with end caps, a corrected one as a thin line, its value as the mark."""
     if point.value is None:
         return
     colour = LIGHT.outcome.get(point.outcome or "", LIGHT.accent)
     kind = (point.outcome or "neutral").replace("_", "-")
     canvas.add("<g>" + (f"<title>{escape(printable(point.tip))}</title>" if point.tip else ""))
+    if point.outer is not None:
+        a, b = (axis.at(end, left, width) for end in point.outer)
+        canvas.line(a, y, b, y, kind=kind, colour=colour, width=0.8)
+        for end in (a, b):
+            canvas.line(end, y - 2, end, y + 2, kind=kind, colour=colour, width=0.8)
     if point.low is not None and point.high is not None:
         a, b = axis.at(point.low, left, width), axis.at(point.high, left, width)
         canvas.line(a, y, b, y, kind=kind, colour=colour, width=1.8)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from reports import figures
 from reports.evidence import Evidence, to_bytes
+from reports.grids import paired
 from reports.palette import LIGHT
 from reports.phrases import Phrases, visible
 from reports.strings import Catalogue, catalogue_of
@@ -16,6 +18,10 @@ from reports.translation import English, translated
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+
+# Longer than any word of a sentence: an identifier or a value without spaces. A reference such as
+# &#34; counts as one character, so that no break falls inside it.
+LONG_WORD = re.compile(r"(?:&[#\w]+;|[^\s&]){25,}")
 
 
 def resource(name: str) -> str:
@@ -32,13 +38,17 @@ def dashed(text: str | None) -> str:
 def environment() -> Environment:
     """Autoescaped templates; a name that is not there is an error, never an empty text."""
     from jinja2 import Environment, FunctionLoader, StrictUndefined
-    from markupsafe import Markup
+    from markupsafe import Markup, escape
 
     def marked(value: object) -> object:
-        """A sentence that has no translation says so to a screen reader."""
-        if not isinstance(value, English):
+        """A sentence that has no translation says so to a screen reader; a long word may be broken.
+
+        Attributes of elements take no markup: templates write ``| e`` there.
+        """
+        if not isinstance(value, str) or isinstance(value, Markup):
             return value
-        return Markup('<span lang="en">{}</span>').format(str(value))
+        text = LONG_WORD.sub(r'<span class="long">\g<0></span>', str(escape(str(value))))
+        return Markup(f'<span lang="en">{text}</span>' if isinstance(value, English) else text)
 
     env = Environment(
         finalize=marked,
@@ -51,6 +61,7 @@ def environment() -> Environment:
     env.filters["dashed"] = dashed
     env.filters["visible"] = visible
     env.globals["fig"] = figures
+    env.globals["paired"] = paired
     return env
 
 
@@ -73,8 +84,6 @@ def context(evidence: Evidence, catalogue: Catalogue, *, paper: bool) -> dict[st
 
 def accent(colour: str | None) -> str:
     """The house colour where it is a plain ``#rrggbb``, else ours: nothing else reaches the style sheet."""
-    import re
-
     return colour if colour and re.fullmatch(r"#[0-9a-fA-F]{6}", colour) else LIGHT.accent
 
 

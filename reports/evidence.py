@@ -145,6 +145,14 @@ class Association(Part):
     sentence: Prose
 
 
+class ClusterSizes(Part):
+    """Counted rows of a cluster: the fewest, the median and the most."""
+
+    fewest: int
+    median: Finite
+    most: int
+
+
 class Data(Part):
     rows: int
     rows_used: int
@@ -161,6 +169,7 @@ class Data(Part):
     unclustered: int = 0
     tied: int = 0
     ignored: list[str] = []
+    cluster_sizes: ClusterSizes | None = None
     collected: list[str] | None = None
     associations: list[Association] = []
     small_slices: list[Exclusion] = []
@@ -529,8 +538,20 @@ class LabelNoise(Part):
     unread: int = 0
 
 
+class Confusion(Part):
+    """Rows by label and prediction over all cases: ``counts[label][predicted]``.
+
+    ``other``: rows of each label whose predicted class is never a label.
+    """
+
+    classes: list[str]
+    counts: list[list[int]]
+    other: list[int]
+
+
 class Results(Part):
     overall: list[SliceRecord]
+    confusion: Confusion | None = None
     slices: list[SliceRecord]
     curves: list[ScoreCurve] = []
     sweeps: list[ThresholdSweep] = []

@@ -32,6 +32,9 @@ from reports.canvas import (
 from reports.glyphs import printable, text_width
 from reports.palette import LIGHT
 
+MANY_ROWS = 16  # a figure of more rows has lower ones
+LOW_ROW = 17.0
+LEAST_CELL = 58.0  # px, of a heat grid
 MOST_TALL = 12  # rows of a heat grid: two longer ones stand on a page, in lower rows
 
 
@@ -50,13 +53,17 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class HeatCell:
-    """A cell of a heat grid: its number as text, its shade (0 to 1; None: undefined), its outcome."""
+    """A cell of a heat grid: its number as text, its shade (0 to 1; None: undefined), its outcome.
+
+    ``small``: the line beneath; ``few``: too few cases for the number to say much, so it is muted.
+    """
 
     text: str
     shade: float | None
     outcome: str | None
     tip: str = ""
     small: str = ""
+    few: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,21 +105,31 @@ def scale(axis: Axis, *, title: str, width: float = 150.0) -> Markup:
 
 
 def dots(
-    labels: Sequence[tuple[str, str]], panels: Sequence[Panel], *, title: str, width: float = WIDTH
+    labels: Sequence[tuple[str, str]],
+    panels: Sequence[Panel],
+    *,
+    title: str,
+    headings: Sequence[str] = (),
+    width: float = WIDTH,
 ) -> Markup:
     """An attribute's figure: one row a value, one panel a metric, the limit and the overall value marked.
 
-    ``labels``: (value, number of cases) of each row.
+    ``labels``: (value, number of cases) of each row; ``headings``: a line above a row, where not empty.
     """
-    return draw_dots(labels, panels, title=title, width=width).svg()
+    return draw_dots(labels, panels, title=title, headings=headings, width=width).svg()
 
 
 def draw_dots(
-    labels: Sequence[tuple[str, str]], panels: Sequence[Panel], *, title: str, width: float = WIDTH
+    labels: Sequence[tuple[str, str]],
+    panels: Sequence[Panel],
+    *,
+    title: str,
+    headings: Sequence[str] = (),
+    width: float = WIDTH,
 ) -> Canvas:
     """The canvas of `dots`, with the boxes of its labels."""
     canvas = Canvas(title=title, width=width)
-    room = 0.34 * width if len(panels) < 3 else 0.27 * width
+    room = width * {1: 0.45, 2: 0.34}.get(len(panels), 0.27)
     count = max((text_width(printable(c), SMALL) for _, c in labels), default=0.0)
     names = max((text_width(printable(name), TEXT) for name, _ in labels), default=0.0)
     left = min(names + count + 18, room)
@@ -124,8 +141,11 @@ def draw_dots(
     notes = [panel_notes(panel, left + i * (wide + gap), wide) for i, panel in enumerate(panels)]
     note_lines = max((len(lines) for lines in notes), default=0)
     top += 13.0 * note_lines + (4 if note_lines else 0)
-    tall = [max(ROW, 14.0 * len(lines) + 7) for lines in wrapped]
-    bottom = top + sum(tall)
+    least = ROW if len(labels) <= MANY_ROWS else LOW_ROW
+    tall = [max(least, 14.0 * len(lines) + (7 if least == ROW else 3)) for lines in wrapped]
+    above = [wrap(heading, 0.6 * width, TEXT, 600) if heading else [] for heading in headings]
+    above += [[]] * (len(labels) - len(above))
+    bottom = top + sum(tall) + sum(14.0 * len(lines) + 5 for lines in above if lines)
     for i, panel in enumerate(panels):
         x = left + i * (wide + gap)
         for k, line in enumerate(heads[i]):
@@ -147,6 +167,15 @@ def draw_dots(
         )
     y = top
     for row, lines in enumerate(wrapped):
+        if above[row]:
+            for k, line in enumerate(above[row]):
+                wide_line = text_width(line, TEXT, 600) + 6
+                if wide_line > left - 6:  # the heading runs over the panels' lines: keep it readable
+                    canvas.rect(
+                        0, y + 3 + 14 * k, wide_line, 14, kind="page", colour=LIGHT.page, opacity=0.85
+                    )
+                canvas.text(0, y + 14 + 14 * k, line, weight=600)
+            y += 14.0 * len(above[row]) + 5
         middle = y + tall[row] / 2
         start = middle - 7.0 * (len(lines) - 1) + 4
         for k, line in enumerate(lines):
@@ -184,13 +213,26 @@ def heat_left(grid: Heat, width: float) -> float:
     longest_name = max(
         (text_width(printable(row), TEXT) for row in (*grid.rows, grid.row_heading)), default=0.0
     )
-    return min(longest_name + 12, 0.3 * width)
+    spare = width - len(grid.columns) * max(heat_cell_width(grid), LEAST_CELL)
+    return min(longest_name + 12, max(0.3 * width, min(0.5 * width, spare)))
+
+
+def heat_width(grid: Heat, width: float = WIDTH) -> float:
+    """How wide the grid is drawn: beside another one, or alone."""
+    left = heat_left(grid, width)
+    heading = text_width(printable(grid.column_heading), SMALL, 600)
+    return left + max(heat_cell(grid, left, width) * len(grid.columns) + 2, 8 + heading)
+
+
+def heat_cell(grid: Heat, left: float, width: float) -> float:
+    """Width of a cell as drawn."""
+    return min((width - left) / max(1, len(grid.columns)), max(heat_cell_width(grid), LEAST_CELL))
 
 
 def heat_cell_width(grid: Heat) -> float:
     """The widest number with its mark, or count, or the widest word of a column's name (to 96 px)."""
     cells = [cell for row in grid.cells for cell in row if cell is not None]
-    marks = 20.0 if any(cell.outcome for cell in cells) else 0.0
+    marks = max((mark_room(cell) for cell in cells), default=0.0)
     numbers = max((text_width(printable(cell.text), TEXT, 600) + marks for cell in cells), default=0.0)
     counts = max((text_width(printable(cell.small), 9.0) for cell in cells), default=0.0)
     words = max(
@@ -199,11 +241,18 @@ def heat_cell_width(grid: Heat) -> float:
     return max(numbers, counts, min(words, 96.0)) + 12
 
 
+def mark_room(cell: HeatCell) -> float:
+    """Width that a cell's mark takes: an outcome's shape, the small dot or ring of the others, none."""
+    if cell.outcome:
+        return 20.0
+    return 0.0 if cell.shade is None else 12.0
+
+
 def draw_heat(grid: Heat, *, title: str, width: float = WIDTH) -> Canvas:
     """The canvas of `heat`. Shades run from the page to the accent's tint; the text keeps its contrast."""
     canvas = Canvas(title=title, width=width)
     left = heat_left(grid, width)
-    wide = min((width - left) / max(1, len(grid.columns)), max(heat_cell_width(grid), 58.0))
+    wide = heat_cell(grid, left, width)
     names = [wrap(name, wide - 8, SMALL) for name in grid.columns]
     lines = max((len(name) for name in names), default=1)
     rows = [wrap(name, left - 10) for name in grid.rows]
@@ -233,9 +282,7 @@ def draw_heat(grid: Heat, *, title: str, width: float = WIDTH) -> Canvas:
             if cell is not None:
                 draw_cell(canvas, cell, left + j * wide, y, wide, tall)
         y += tall
-    canvas.width = max(
-        left + wide * len(grid.columns) + 2, left + 8 + text_width(printable(grid.column_heading), SMALL, 600)
-    )
+    canvas.width = heat_width(grid, width)
     canvas.height = y + 2
     return canvas
 
@@ -246,7 +293,7 @@ def draw_cell(canvas: Canvas, cell: HeatCell, x: float, y: float, wide: float, t
     canvas.add("<g>" + (f"<title>{escape(printable(cell.tip))}</title>" if cell.tip else ""))
     if cell.outcome:
         canvas.rect(x + 1, y + 1, wide - 2, tall - 2, kind=f"tint-{kind}", colour=LIGHT.tint[cell.outcome])
-    elif cell.shade is not None:
+    elif cell.shade is not None and not cell.few:
         canvas.rect(
             x + 1,
             y + 1,
@@ -260,11 +307,19 @@ def draw_cell(canvas: Canvas, cell: HeatCell, x: float, y: float, wide: float, t
         canvas.rect(x + 1, y + 1, wide - 2, tall - 2, kind="panel", colour=LIGHT.panel)
     middle = x + wide / 2
     number = printable(cell.text)
-    shift = 8.0 if cell.outcome else 0.0
+    shift = 0.4 * mark_room(cell)
     base = y + tall / 2 + (-1.5 if cell.small else 4)
-    if cell.outcome:
-        canvas.add(mark(cell.outcome, middle + shift - text_width(number, TEXT, 600) / 2 - 9, base - 4, 3.4))
-    canvas.text(middle + shift, base, number, anchor="middle", weight=600)
+    spot = middle + shift - text_width(number, TEXT, 600) / 2 - (9 if cell.outcome else 6)
+    if cell.few:
+        canvas.add(
+            f'<circle class="m m-few" cx="{n(spot)}" cy="{n(base - 4)}" r="2.6" fill="none" '
+            f'stroke="{LIGHT.muted}" stroke-width="1" stroke-dasharray="1.6 1.2"/>'
+        )
+        canvas.text(middle + shift, base, number, anchor="middle", kind="muted", colour=LIGHT.muted)
+    else:
+        if shift:
+            canvas.add(mark(cell.outcome, spot, base - 4, 3.4 if cell.outcome else 2.2))
+        canvas.text(middle + shift, base, number, anchor="middle", weight=600)
     canvas.text(middle, base + 10.5, cell.small, anchor="middle", size=9.0, kind="muted", colour=LIGHT.muted)
     canvas.add("</g>")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -101,10 +102,10 @@ def missing(text: str) -> set[str]:
 def printable(text: str) -> str:
     """``text`` with each character that the font lacks written as its code point.
 
-    Neighbours are set apart by a space, else their numbers would run together.
+    A run of them stands in brackets, else the letters beside it would read as part of a number.
 
     >>> printable("a中文b")
-    'aU+4E2D U+6587b'
+    'a[U+4E2D U+6587]b'
     """
     return _replace(_lacking(), text)
 
@@ -141,6 +142,12 @@ def code_point(character: str) -> str:
     return f"U+{ord(character):04X}"
 
 
+def bracketed(characters: Iterable[str]) -> str:
+    """``[U+4E2D U+6587]`` for ``中文``; empty for none."""
+    named = " ".join(map(code_point, characters))
+    return f"[{named}]" if named else ""
+
+
 def font_faces(sources: dict[Weight, str]) -> str:
     """``@font-face`` rules of the family; ``sources`` gives each weight's URL."""
     return "\n".join(
@@ -151,7 +158,7 @@ def font_faces(sources: dict[Weight, str]) -> str:
 
 
 def _replace(pattern: re.Pattern[str], text: str) -> str:
-    return pattern.sub(lambda match: " ".join(map(code_point, match.group())), text)
+    return pattern.sub(lambda match: bracketed(match.group()), text)
 
 
 @lru_cache

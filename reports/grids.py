@@ -6,13 +6,17 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from reports.canvas import WIDTH
 from reports.charts import attribute_metrics, one_way
 from reports.evidence import SliceRecord
-from reports.figures import Heat, HeatCell, heat_columns
+from reports.figures import Heat, HeatCell, heat_columns, heat_width
+from reports.palette import OUTCOMES
 from reports.phrases import Phrases, estimate_of, visible
 from reports.sections import figure_of
 
-MOST_GRIDS = 16
+MOST_GRIDS = 36
+HALF = 0.485 * WIDTH
+FEW = 10  # cases: a figure of fewer is printed grey
 MOST_GRID_ROWS = 24
 
 
@@ -22,6 +26,18 @@ class HeatChart:
 
     title: str
     grid: Heat
+
+
+def paired(charts: Sequence[HeatChart]) -> tuple[tuple[HeatChart, ...], ...]:
+    """Rows of a page: two grids where both fit into half of its width, else one."""
+    rows: list[tuple[HeatChart, ...]] = []
+    narrow = [heat_width(chart.grid) <= HALF for chart in charts]
+    i = 0
+    while i < len(charts):
+        take = 2 if narrow[i] and i + 1 < len(charts) and narrow[i + 1] else 1
+        rows.append(tuple(charts[i : i + take]))
+        i += take
+    return tuple(rows)
 
 
 def heat_charts(p: Phrases) -> tuple[tuple[HeatChart, ...], int]:
@@ -36,15 +52,15 @@ def heat_charts(p: Phrases) -> tuple[tuple[HeatChart, ...], int]:
                 )
             )
             crossings.setdefault(names, []).append(record)
-    wanted: list[tuple[bool, tuple[str, ...], str | None, str, list[SliceRecord]]] = []
+    wanted: list[tuple[tuple[int, int, float], tuple[str, ...], str | None, str, list[SliceRecord]]] = []
     for names, records in crossings.items():
         classes = list(dict.fromkeys(r.klass for r in records))
         for klass in [None] if None in classes else classes:
             mine = [r for r in records if r.klass == klass]
-            for metric in attribute_metrics(p, mine):
-                judged = any(p.judged(r, metric) for r in mine)
-                wanted.append((not judged, names, klass, metric, mine))
-    wanted.sort(key=lambda item: item[0])  # crossings that a rule judges come first
+            metrics = attribute_metrics(p, mine)
+            first = urgency(p, names, klass, metrics, mine)
+            wanted += [(first, names, klass, metric, mine) for metric in metrics]
+    wanted.sort(key=lambda item: item[0])  # stable: the metrics of one crossing stay together
     charts: list[HeatChart] = []
     drawn = 0
     for _, names, klass, metric, mine in wanted:
@@ -56,6 +72,40 @@ def heat_charts(p: Phrases) -> tuple[tuple[HeatChart, ...], int]:
         charts += made
         drawn += 1
     return tuple(charts), len(wanted) - drawn
+
+
+def urgency(
+    p: Phrases,
+    names: tuple[str, ...],
+    klass: str | None,
+    metrics: Sequence[str],
+    records: Sequence[SliceRecord],
+) -> tuple[int, int, float]:
+    """Sort key of a crossing: its gravest check, the gravest check of a single attribute in it, then how
+    surely a cell lies away from the figure of all cases (the nearer limit of its interval)."""
+    last = len(OUTCOMES)
+    ranks = [
+        OUTCOMES.index(found.outcome)
+        for r in records
+        for m in metrics
+        if (found := p.judged(r, m)) is not None
+    ]
+    single = [
+        OUTCOMES.index(f.outcome)
+        for f in p.evidence.findings
+        if len(f.slice) == 1 and set(f.slice) <= set(names) and f.klass == klass and f.concept is None
+    ]
+    overall = next((r for r in p.evidence.results.overall if r.klass == klass), None)
+    surest = 0.0
+    for metric in metrics:
+        whole = None if overall is None else estimate_of(overall, metric)
+        if whole is None or whole.value is None:
+            continue
+        for record in records:
+            e = estimate_of(record, metric)
+            if e is not None and e.low is not None and e.high is not None and e.support >= FEW:
+                surest = max(surest, whole.value - e.high, e.low - whole.value)
+    return min(ranks, default=last), min(single, default=last), -surest
 
 
 def class_charts(p: Phrases) -> tuple[tuple[HeatChart, ...], int]:
@@ -150,14 +200,15 @@ def parts(
 
 def shaded(cells: list[list[HeatCell | None]]) -> list[list[HeatCell | None]]:
     """Shades from the lowest (0) to the highest (1) figure of this grid."""
-    found = [cell.shade for row in cells for cell in row if cell is not None and cell.shade is not None]
+    known = [cell for row in cells for cell in row if cell is not None and not cell.few]
+    found = [cell.shade for cell in known if cell.shade is not None]
     low, high = min(found, default=0.0), max(found, default=1.0)
     span = (high - low) or 1.0
 
     def again(cell: HeatCell | None) -> HeatCell | None:
         if cell is None or cell.shade is None:
             return cell
-        return replace(cell, shade=(cell.shade - low) / span)
+        return replace(cell, shade=min(1.0, max(0.0, (cell.shade - low) / span)))
 
     return [[again(cell) for cell in row] for row in cells]
 
@@ -173,4 +224,6 @@ def cell_of(p: Phrases, record: SliceRecord | None, metric: str) -> HeatCell | N
         return HeatCell(p.t("number.none"), None, outcome, p.t("heat.cell_undefined", group=group))
     figure = figure_of(p, record, metric)
     tip = p.t("heat.cell", group=group, value=figure.value, interval=figure.interval, n=figure.support)
-    return HeatCell(figure.value, estimate.value, outcome, tip, p.t("heat.count", n=figure.support))
+    small = p.t("heat.count", n=figure.support)
+    few = outcome is None and p.cases(record, estimate) < FEW
+    return HeatCell(figure.value, estimate.value, outcome, tip, small, few)

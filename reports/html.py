@@ -14,6 +14,7 @@ from reports.document import accent, context, environment, resource
 from reports.evidence import Evidence
 from reports.glyphs import FILES, Weight, covers, font_faces, subset_woff2
 from reports.palette import DARK, LIGHT, variables
+from reports.sections import Annex
 from reports.strings import Catalogue, catalogue_of
 
 MARKUP = re.compile(r"<[^>]*>")
@@ -23,9 +24,11 @@ def screen_html(evidence: Evidence, *, catalogue: Catalogue | None = None) -> st
     """The whole document as one string; the same evidence gives the same string."""
     words = catalogue or catalogue_of(evidence.report)
     template = environment().get_template("screen.html.j2")
-    body = template.render(**context(evidence, words, paper=False))
+    seen = context(evidence, words, paper=False)
+    body = template.render(**seen)
     house = f":root{{--accent:{accent(evidence.report.accent)}}}" if evidence.report.accent else ""
     style = resource("screen.css").replace("/*LIGHT*/", variables(LIGHT)).replace("/*DARK*/", variables(DARK))
+    style = style.replace("/*STACKED*/", stacked(seen["view"].annex, words))
     style = f"{faces(body)}\n{style}\n{house}"
     script = resource("report.js")
     return (
@@ -33,6 +36,27 @@ def screen_html(evidence: Evidence, *, catalogue: Catalogue | None = None) -> st
         .replace("<!--STYLE-->", f"<style>{style}</style>")
         .replace("<!--SCRIPT-->", f"<script>{script}</script>")
     )
+
+
+def stacked(annex: Annex, t: Catalogue) -> str:
+    """On a narrow screen a row of a long table is a stack of lines: what each line is, by its place."""
+    heads = [annex.rows_head, *annex.metrics, t("table.result")]
+    rules = [f".annex td:nth-child({place}){{--l:{quoted(head)}}}" for place, head in enumerate(heads, 2)]
+    of_finding = {1: "result", 3: "value", 4: "support", 5: "needed", 6: "reason"}
+    rules += [
+        f".findings td:nth-child({place}){{--l:{quoted(t(f'table.{key}'))}}}"
+        for place, key in of_finding.items()
+    ]
+    return "".join(rules) + ".findings td::before,.annex td::before{content:var(--l)}"
+
+
+def quoted(text: str) -> str:
+    """A CSS string that holds any text, and nothing that ends a style element.
+
+    >>> quoted('a"<b')
+    '"a\\\\22 \\\\3c b"'
+    """
+    return '"' + "".join(c if c.isalnum() or c in " -_.,()" else f"\\{ord(c):x} " for c in text) + '"'
 
 
 def faces(body: str) -> str:

@@ -40,11 +40,20 @@ class ClassTable:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfusionTable:
+    """Labels down, predictions across; each cell its rows and how dark it stands (0 to 4)."""
+
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[tuple[str, int, bool], ...]], ...]  # label, cells: text, shade, right
+
+
+@dataclass(frozen=True, slots=True)
 class Overall:
     """``counts`` and ``classes`` exclude each other; ``figures`` are empty where nothing was pooled."""
 
     counts: str
     classes: ClassTable | None
+    confusion: ConfusionTable | None
     figures: tuple[NamedFigure, ...]
     in_use: tuple[str, ...]
 
@@ -66,11 +75,33 @@ def overall(p: Phrases) -> Overall:
             tn=p.count(counts.tn),
         ),
         classes=class_table(p, by_class) if by_class else None,
+        confusion=confusion_table(p),
         figures=()
         if pooled is None
         else tuple(NamedFigure(p.metric(e.metric), figure_of(p, pooled, e.metric)) for e in pooled.estimates),
         in_use=in_use(p),
     )
+
+
+def confusion_table(p: Phrases) -> ConfusionTable | None:
+    """Labels against predictions, in the order of the classes; shaded by the share of the label's row."""
+    found = p.evidence.results.confusion
+    if found is None:
+        return None
+    order = sorted(range(len(found.classes)), key=lambda i: p.class_places.get(found.classes[i], i))
+    names = [p.klass(found.classes[i]) for i in order]
+    other = any(found.other)
+    rows = []
+    for i, name in zip(order, names, strict=True):
+        counts = [found.counts[i][j] for j in order] + ([found.other[i]] if other else [])
+        total = sum(counts) or 1
+        shades = [0 if n == 0 else 1 + min(3, int(4 * n / total)) for n in counts]
+        cells = [
+            (p.count(n), shade, k == order.index(i))
+            for k, (n, shade) in enumerate(zip(counts, shades, strict=True))
+        ]
+        rows.append((name, tuple(cells)))
+    return ConfusionTable(tuple(names) + ((p.t("overall.other"),) if other else ()), tuple(rows))
 
 
 def in_use(p: Phrases) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -20,7 +20,7 @@ from xml.sax.saxutils import escape
 
 from reports.errors import RenderError
 from reports.glyphs import FILES, code_point, printable_markup, truetype
-from reports.tagging import mend, number, unnamed_figures
+from reports.tagging import link_texts, mend, number, unnamed_figures
 
 NO_DATE = datetime(1980, 1, 1, tzinfo=UTC)  # PDF/A-3 wants a date on attachments; none was configured
 
@@ -84,6 +84,7 @@ def write_pdf(
                     f"A figure has no text ({', '.join(unnamed[:3])}); give its <svg> a <title>, "
                     'or aria-hidden="true" where it is a decoration.'
                 )
+            texts = link_texts(source.etree_element)
             document = source.render(pdf_variant="pdf/a-3a")
         except weasyprint.urls.FatalURLFetchingError as problem:
             raise RenderError(str(problem)) from None
@@ -104,7 +105,7 @@ def write_pdf(
             )
             for rank, (name, content) in enumerate(attachments.items())
         ]
-        data: bytes = document.write_pdf(pdf_variant="pdf/a-3a", finisher=_finish)
+        data: bytes = document.write_pdf(pdf_variant="pdf/a-3a", finisher=partial(_finish, texts=texts))
     _refuse(remarks)
     return data
 
@@ -219,7 +220,7 @@ def _refuse(remarks: _Remarks) -> None:
         raise RenderError(f"WeasyPrint cannot set the document as written: {different[0][:300]}{also}")
 
 
-def _finish(document: Any, pdf: Any) -> None:
+def _finish(document: Any, pdf: Any, *, texts: Mapping[str, str]) -> None:
     """WeasyPrint's finisher: the second identifier, and what validators ask for beyond it."""
     for font in document.fonts.values():
         if font.missing:
@@ -230,7 +231,7 @@ def _finish(document: Any, pdf: Any) -> None:
     if "AF" in pdf.catalog:  # WeasyPrint lists each attachment twice
         pdf.catalog["AF"][:] = dict.fromkeys(pdf.catalog["AF"])
     _claim_universal_access(pdf)
-    mend(pdf)
+    mend(pdf, texts)
     _pad_streams(pdf)
 
 

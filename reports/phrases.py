@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,12 +10,15 @@ from functools import cached_property
 
 from reports.canvas import Limit
 from reports.evidence import AttributeData, Estimate, Evidence, Finding, Rule, SliceRecord, WorstGap
+from reports.glyphs import bracketed
 from reports.rounding import Scale, interval_text, limit_text, shown, whole
 from reports.strings import Catalogue
 
 # Metrics that are shares are printed in percent; the others as numbers with three digits.
 NUMBERS = {"mcc", "auroc", "auprc", "brier", "ece", "f1_score"}
 SIGNED = {"mcc"}
+# Control, surrogate, format, line and paragraph separators.
+INVISIBLE = ("Cc", "Cs", "Cf", "Zl", "Zp")
 UNDECIDED = ("cannot_tell", "not_enough_data", "not_tested")
 AVERAGES = ("macro_", "micro_")
 
@@ -26,9 +30,22 @@ def visible(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return "".join(
-        f"U+{ord(c):04X}" if unicodedata.category(c) in ("Cc", "Cs", "Cf", "Zl", "Zp") else c for c in text
-    )
+    runs = itertools.groupby(text, key=lambda c: unicodedata.category(c) in INVISIBLE)
+    return "".join(bracketed(run) if hidden else "".join(run) for hidden, run in runs)
+
+
+def edged(text: str) -> str:
+    """A value whose first or last spaces would be lost: they are written as code points.
+
+    >>> edged(" a b")
+    '[U+0020]a b'
+    """
+    core = text.strip(" ")
+    if core == text:
+        return text
+    before = len(text) - len(text.lstrip(" "))
+    after = 0 if not core else len(text) - len(text.rstrip(" "))
+    return bracketed(" " * before) + core + bracketed(" " * after)
 
 
 def side_of(kind: str, limit: float | None) -> Limit:
@@ -114,7 +131,7 @@ class Phrases:
         if data is not None and data.bands is not None and value.startswith("["):
             low, _, high = value.strip("[)").partition(", ")
             return self.t("group.band", low=visible(low), high=visible(high))
-        return visible(value)
+        return edged(visible(value))
 
     def klass(self, klass: str | None) -> str:
         """A class by its name."""

@@ -11,6 +11,7 @@ from reports.evidence import AttributeData, AttributeValue, Estimate, Finding, S
 from reports.page_one import ordered
 from reports.palette import OUTCOMES
 from reports.phrases import Phrases, estimate_of, slice_key, visible
+from reports.rounding import Scale
 
 CARD = (
     "intended_use", "out_of_scope", "users", "reference_standard", "independence", "training_data",
@@ -19,6 +20,7 @@ CARD = (
 MOST_ANNEX_ROWS = 2000
 MOST_ANNEX_METRICS = 5
 OF_A_CLASS = ("recall", "precision")
+MOST_CLASSES = 8  # columns of a table of counts
 MOST_VALUES = 200  # of one attribute
 
 
@@ -48,6 +50,14 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
+class ClassMatrix:
+    """Cases of each class in each group, as many classes as a page is wide."""
+
+    classes: tuple[str, ...]
+    rows: tuple[tuple[str, bool, str, tuple[str, ...]], ...]  # attribute, first of it, value, cases
+
+
+@dataclass(frozen=True, slots=True)
 class DataSection:
     """What was counted and what was not."""
 
@@ -60,7 +70,9 @@ class DataSection:
     missing: tuple[tuple[str, float, str], ...]
     any_missing: bool
     excluded: tuple[tuple[str, str, str], ...]
+    excluded_note: str
     associations: tuple[tuple[str, str], ...]
+    classes: tuple[ClassMatrix, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +86,7 @@ class Figure:
     word: str
     undefined: str
     method: str = ""
+    joint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +131,9 @@ class SliceRow:
     sort_rows: int
     outcome: str | None
     word: str
+    by: str  # the rules that the result comes from, where no figure beside it bears their mark
     figures: tuple[Figure, ...]
+    basis: tuple[str, ...]
     sorts: tuple[str, ...]
     points: tuple[Point, ...]
 
@@ -175,6 +190,7 @@ def data_section(p: Phrases) -> DataSection:
         sentences.append(t(f"data.task.{data.task}", positive=p.klass(data.positive), classes=classes))
     if p.cluster is not None and data.clusters is not None:
         sentences.append(t("data.clusters", clusters=p.count(data.clusters), cluster=visible(p.cluster)))
+        sentences += cluster_sentences(p)
     else:
         sentences.append(t("data.no_clusters" if p.records is None else "data.no_clusters_records"))
     records: dict[str, SliceRecord] = {}
@@ -232,12 +248,77 @@ def data_section(p: Phrases) -> DataSection:
         excluded=tuple(
             (visible(x.reason), p.group(x.slice) if x.slice else t("data.everywhere"), p.count(x.rows))
             for x in data.excluded
+            if not (x.slice and x.of == "figures")
         ),
+        excluded_note=t("data.excluded_note") if any(x.slice for x in data.excluded) else "",
         associations=tuple(
             (visible(a.sentence), t("data.association_strength", value=p.number(a.cramers_v, "number")))
             for a in data.associations
         ),
+        classes=class_matrices(p),
     )
+
+
+def cluster_sentences(p: Phrases) -> list[str]:
+    """How many rows a cluster has, and what that costs: the range of the design effects."""
+    data, sentences = p.evidence.data, []
+    if data.clusters is None:
+        return []
+    sizes = data.cluster_sizes
+    if sizes is not None:
+        sentences.append(
+            p.t(
+                "data.cluster_sizes",
+                median=p.number(sizes.median, "number").rstrip("0").rstrip(p.t.style.decimal),
+                fewest=p.count(sizes.fewest),
+                most=p.count(sizes.most),
+            )
+        )
+    records = [*p.evidence.results.overall, *p.evidence.results.slices]
+    effects = [
+        e.design_effect
+        for r in records
+        for e in r.estimates
+        if e.design_effect is not None and (not p.policy_metrics or e.metric in p.policy_metrics)
+    ]
+    if effects:
+        ordered_effects = sorted(effects)
+        low, middle, high = (ordered_effects[i] for i in (0, len(effects) // 2, -1))
+        sentences.append(
+            p.t(
+                "data.design_effects",
+                low=p.limit(round(low, 2), "number"),
+                median=p.limit(round(middle, 2), "number"),
+                high=p.limit(round(high, 2), "number"),
+            )
+        )
+    return sentences
+
+
+def class_matrices(p: Phrases) -> tuple[ClassMatrix, ...]:
+    """Cases of each class by group; nothing for two classes, whose positives stand in Table 1."""
+    if not p.several_classes:
+        return ()
+    found = {
+        (slice_key(r.slice), r.klass): r.counts.tp + r.counts.fn
+        for r in p.evidence.results.slices
+        if len(r.slice) == 1 and r.counts is not None and r.klass is not None
+    }
+    classes = [k for k in p.evidence.data.classes if any(klass == k for _, klass in found)]
+    made = []
+    for start in range(0, len(classes), MOST_CLASSES):
+        part = classes[start : start + MOST_CLASSES]
+        rows = []
+        for attribute in p.evidence.data.attributes:
+            groups = [v.value for v in shown_values(p, attribute)]
+            groups = [v for v in groups if any((slice_key({attribute.name: v}), k) in found for k in part)]
+            for i, value in enumerate(groups):
+                counts = [found.get((slice_key({attribute.name: value}), k)) for k in part]
+                cells = tuple(p.t("number.none") if n is None else p.count(n) for n in counts)
+                rows.append((visible(attribute.name), i == 0, p.value(attribute.name, value), cells))
+        if rows:
+            made.append(ClassMatrix(tuple(p.klass(k) for k in part), tuple(rows)))
+    return tuple(made)
 
 
 def shown_values(p: Phrases, attribute: AttributeData) -> list[AttributeValue]:
@@ -277,6 +358,7 @@ def figure_of(p: Phrases, record: SliceRecord, metric: str) -> Figure:
         return Figure(p.t("number.none"), "", "", outcome, word, "")
     scale = p.scale(metric)
     walls = (finding.limit,) if finding is not None and finding.limit is not None else ()
+    joint = joint_limits(p, finding)
     return Figure(
         value=p.number(estimate.value, scale, walls),
         interval=p.interval(estimate.low, estimate.high, scale, walls),
@@ -285,7 +367,15 @@ def figure_of(p: Phrases, record: SliceRecord, metric: str) -> Figure:
         word=word,
         undefined=visible(estimate.undefined or ""),
         method=visible(estimate.method),
+        joint="" if joint is None else p.interval(*joint, scale, walls),
     )
+
+
+def joint_limits(p: Phrases, finding: Finding | None) -> tuple[float, float] | None:
+    """The corrected interval that a check was read from; None where it was read from the plain one."""
+    if finding is None or finding.level is None or finding.low is None or finding.high is None:
+        return None
+    return (finding.low, finding.high) if finding.level > p.evidence.run.confidence + 1e-9 else None
 
 
 def finding_row(p: Phrases, finding: Finding) -> FindingRow:
@@ -382,6 +472,7 @@ def annex(p: Phrases, *, paper: bool) -> Annex:
     if paper and len(metrics) > MOST_ANNEX_METRICS:
         notes.append(p.t("annex.metrics_left", count=len(metrics) - MOST_ANNEX_METRICS))
         metrics = metrics[:MOST_ANNEX_METRICS]
+    notes.append(p.t("annex.basis"))
     if any(p.flattering(record, metric) for record in records for metric in metrics):
         notes.append(p.t("annex.no_accuracy"))
     if paper and len(records) > MOST_ANNEX_ROWS:
@@ -404,6 +495,8 @@ def annex(p: Phrases, *, paper: bool) -> Annex:
                 sort_rows=record.n,
                 outcome=outcome,
                 word=p.word(outcome),
+                by=deciding(p, record, outcome, metrics),
+                basis=tuple(basis_of(p, record, metric) if estimate else "" for metric, estimate in found),
                 figures=tuple(
                     figure_of(p, record, metric)
                     if estimate
@@ -433,6 +526,29 @@ def annex(p: Phrases, *, paper: bool) -> Annex:
         attributes=tuple(dict.fromkeys(row.attributes for row in rows)),
         level=p.level(p.evidence.run.confidence),
     )
+
+
+def deciding(p: Phrases, record: SliceRecord, outcome: str | None, metrics: Sequence[str]) -> str:
+    """The rules behind a result other than "meets", where no figure of the row is marked with it."""
+    if outcome in (None, "meets") or any(outcome_of(p, record, metric) == outcome for metric in metrics):
+        return ""
+    found = p.checks.get((slice_key(record.slice), record.klass), ())
+    return p.t("list.comma").join(dict.fromkeys(visible(f.rule) for f in found if f.outcome == outcome))
+
+
+def basis_of(p: Phrases, record: SliceRecord, metric: str) -> str:
+    """What a figure rests on: its cases, what they are worth, the smallest gap that they could show."""
+    estimate = estimate_of(record, metric)
+    if estimate is None:
+        return ""
+    parts = [p.t("annex.cases", n=p.count(p.cases(record, estimate)))]
+    if estimate.effective is not None and (p.cluster is not None or estimate.design_effect is not None):
+        parts.append(p.t("annex.effective", n=p.count(round(estimate.effective))))
+    gap = next((d for d in record.disparities if d.metric == metric and d.against == "complement"), None)
+    if gap is not None and gap.detectable_gap is not None:
+        scale: Scale = "points" if p.scale(metric) == "percent" else "number"
+        parts.append(p.t("annex.gap", gap=p.limit(round(gap.detectable_gap, 3), scale)))
+    return p.t("list.comma").join(parts)
 
 
 def sort_key(estimate: Estimate | None) -> str:

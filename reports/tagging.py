@@ -5,7 +5,7 @@ Works on the pydyf objects before they are written; lays out nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -24,8 +24,22 @@ def unnamed_figures(root: Any) -> list[str]:
     ]
 
 
-def mend(pdf: Any) -> None:
-    """All of it: decorations out of the tree, lists and tables as PDF has them, headers by name."""
+def link_texts(root: Any) -> dict[str, str]:
+    """What the links of an HTML tree say, by the anchor that they lead to; the first of several counts."""
+    texts: dict[str, str] = {}
+    for link in root.iter("a"):
+        target = (link.get("href") or "").removeprefix("#")
+        text = " ".join("".join(link.itertext()).split())
+        if target and text:
+            texts.setdefault(target, text)
+    return texts
+
+
+def mend(pdf: Any, texts: Mapping[str, str]) -> None:
+    """All of it: decorations out of the tree, lists and tables as PDF has them, headers by name, links.
+
+    ``texts``: what the link to each anchor says.
+    """
     import pydyf
 
     elements = [
@@ -37,6 +51,7 @@ def mend(pdf: Any) -> None:
     tree.hide_decorations()
     tree.flatten_lists()
     tree.drop_empty_row_groups()
+    tree.describe_links(texts)
     index_headers(pdf, elements)
 
 
@@ -77,6 +92,25 @@ class Tree:
         entries = self.pdf.objects[number(root["ParentTree"])]["Nums"]
         on_page = self.pdf.objects[number(page)]["StructParents"]
         entries[2 * on_page + 1][marker] = "null"
+
+    def describe_links(self, texts: Mapping[str, str]) -> None:
+        """Say where each link leads, and tag whatever holds one as a Link.
+
+        ISO 14289-1, 7.18.5: a link annotation lies in a Link element and has a text. WeasyPrint gives
+        parts within ``<a>`` annotations of their own, and writes the bare name of the anchor.
+        """
+        for element in self.elements:
+            for kid in element["K"]:
+                held = self.pdf.objects[number(kid)] if isinstance(kid, bytes) else None
+                if held is None or held.get("Type") != "/OBJR":
+                    continue
+                annotation = self.pdf.objects[number(held["Obj"])]
+                if annotation.get("Subtype") != "/Link":
+                    continue
+                element["S"] = "/Link"
+                if "Dest" in annotation:
+                    target = annotation["Dest"].string
+                    annotation["Contents"] = type(annotation["Dest"])(texts.get(target, target))
 
     def remove(self, element: Any) -> None:
         parent = self.by_reference[element["P"]]

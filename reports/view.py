@@ -72,6 +72,7 @@ class Report:
     method: tuple[str, ...]
     overall: overall.Overall
     attributes: Mapping[str, tuple[charts.AttributeChart, ...]]
+    few: str
     heats: tuple[grids.HeatChart, ...]
     heats_left: int
     class_charts: tuple[grids.HeatChart, ...]
@@ -133,6 +134,7 @@ def build(evidence: Evidence, catalogue: Catalogue, *, evidence_sha256: str, pap
         method=tuple(visible(sentence) for sentence in evidence.method.sentences),
         overall=overall.overall(p),
         attributes=charts.by_kind(p),
+        few=p.count(grids.FEW),
         heats=heats,
         heats_left=heats_left,
         class_charts=by_class,

@@ -26,7 +26,9 @@ the digits with a loop and 8% of the others; in the log, scanners know nothing o
 path = "predictions.parquet"
 id = "id"
 label = "label"
-prediction = "prediction"
+score = "score"
+threshold = 0.5
+tie = ">="
 positive = "loop"
 cluster = "session"              # images of one session share scanner, site and exposure
 

@@ -3,6 +3,7 @@
 // Usage: node check.mjs FILE ACTION...
 //        light, dark, print   axe-core in that scheme, and the colour of the page's corner
 //        open                 what runs, asks and breaks when the page is opened
+//        narrow               the page 360 px wide: how far it scrolls sideways, what a long row says
 //        plain                the same page without JavaScript
 //        keyboard             search, filter, sort and link by keys alone
 //        markup               html-validate
@@ -174,6 +175,22 @@ async function open() {
   });
 }
 
+// A phone: how far the page scrolls sideways, and whether the result of the first long row is in sight.
+async function narrow() {
+  return withPage({ viewport: { width: 360, height: 800 } }, async (page) =>
+    page.evaluate(() => {
+      const inside = (each) => each.getBoundingClientRect().right <= innerWidth;
+      const cells = [...document.querySelectorAll("#slices tbody tr:first-child > *")];
+      return {
+        overflow: document.documentElement.scrollWidth - innerWidth,
+        cells: cells.length,
+        inSight: cells.every(inside),
+        labels: cells.map((each) => getComputedStyle(each, "::before").content),
+      };
+    }),
+  );
+}
+
 async function plain() {
   return withPage({ javaScriptEnabled: false }, async (page, seen) => ({
     ...seen,
@@ -203,7 +220,7 @@ async function shot(out) {
 }
 
 const seen = {};
-const does = { open, plain, keyboard, markup };
+const does = { open, narrow, plain, keyboard, markup };
 try {
   for (const action of actions) {
     if (["light", "dark", "print"].includes(action)) seen[action] = await axe(action);

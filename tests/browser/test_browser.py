@@ -69,7 +69,9 @@ def pages(folder: Path) -> dict[str, Path]:
 def seen(pages: dict[str, Path]) -> dict[str, dict[str, Any]]:
     """What a browser saw of each sample; the keyboard and the page without scripts for the first one."""
     more = {"evidence": ("plain", "keyboard")}
-    return {name: look(pages[name], *SCHEMES, "open", "markup", *more.get(name, ())) for name in SAMPLES}
+    return {
+        name: look(pages[name], *SCHEMES, "open", "narrow", "markup", *more.get(name, ())) for name in SAMPLES
+    }
 
 
 def worse(page: Path, name: str, *swaps: tuple[str, str]) -> Path:
@@ -145,6 +147,23 @@ def test_opens_offline_and_runs_nothing_from_the_log(seen: dict[str, dict[str, A
     assert (opened["requests"], opened["dialogs"], opened["errors"], opened["console"]) == ([], [], [], [])
     assert opened["strange"] == {"scripts": 1, "images": 0, "frames": 0, "handlers": 0}
     assert opened["overflow"] == 0
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_phone_needs_no_scrolling_sideways(seen: dict[str, dict[str, Any]], name: str) -> None:
+    phone = seen[name]["narrow"]
+    assert phone["overflow"] <= 0
+    assert phone["cells"] > 3
+    assert phone["inSight"]
+    assert all('"' in label for label in phone["labels"][1:])
+
+
+def test_negative_control_phone(pages: dict[str, Path]) -> None:
+    """Hidden words that leave their table, and something too wide: both are seen."""
+    page = worse(
+        pages["evidence"], "wide", ("<main>", '<main><p style="width:900px">x</p>'), (POLICY, 'name="none"')
+    )
+    assert look(page, "narrow")["narrow"]["overflow"] > 0
 
 
 def test_hostile_values_are_shown_whole(seen: dict[str, dict[str, Any]]) -> None:

@@ -15,6 +15,8 @@ import pytest
 
 from audit import run_audit
 from audit.cli import invoke
+from audit.config import load
+from audit.run import gather
 from reports.evidence import Evidence, json_schema, read_evidence, to_bytes
 from tests.audit.workplace import CONFIGURATION, HEADER, RULES, rows, write_log, write_work
 
@@ -357,3 +359,25 @@ def test_failed_images_of_a_detection_log_are_gated_by_images(tmp_path: Path) ->
     )
     (finding,) = run_audit(tmp_path / "audit.toml").findings
     assert (finding.value, finding.support, finding.outcome) == (5 / 200, 200, "meets")
+
+
+def test_the_evidence_says_how_large_clusters_are_and_what_is_taken_for_what(tmp_path: Path) -> None:
+    """Cluster sizes of a binary log; the confusion matrix of a multi-class one, against a slow count."""
+    rows = [("p1", "cat", "cat"), ("p1", "cat", "dog"), ("p1", "dog", "dog"), ("p2", "dog", "cow")] * 10
+    (tmp_path / "log.csv").write_text(
+        "patient,y,p,half\n"
+        + "".join(f"{p}-{i // 8},{y},{d},{'ab'[i % 2]}\n" for i, (p, y, d) in enumerate(rows))
+    )
+    (tmp_path / "audit.toml").write_text(
+        '[subject]\nname = "x"\n[log]\npath = "log.csv"\nlabel = "y"\nprediction = "p"\ncluster = "patient"\n'
+        '[[attributes]]\nname = "half"\nkind = "other"\n[statistics]\nresamples = 400\n'
+        '[report]\nformats = ["html"]\n'
+    )
+    evidence = gather(load(tmp_path / "audit.toml"))
+    sizes, confusion = evidence.data.cluster_sizes, evidence.results.confusion
+    assert sizes is not None
+    assert (sizes.fewest, sizes.median, sizes.most) == (2, 4.0, 6)
+    assert confusion is not None
+    table = [[sum(r[1:] == (y, d) for r in rows) for d in confusion.classes] for y in confusion.classes]
+    assert confusion.counts == table
+    assert confusion.other == [0 if y == "cat" else 10 for y in confusion.classes]

@@ -82,9 +82,12 @@ def as_printed(value: str) -> str:
     printed, before = "", False
     for character in value:
         lacking = ord(character) not in _characters()
-        printed += (" " if lacking and before else "") + (f"U+{ord(character):04X}" if lacking else character)
+        printed += {(True, False): "[", (True, True): " ", (False, True): "]", (False, False): ""}[
+            lacking, before
+        ]
+        printed += f"U+{ord(character):04X}" if lacking else character
         before = lacking
-    return printed
+    return printed + ("]" if before else "")
 
 
 @cache

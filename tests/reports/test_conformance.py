@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -144,3 +146,22 @@ def test_same_bytes_in_another_process_time_zone_and_hash_seed(
     here = render(printed(name).evidence, [each for each in formats if each != "pdf"])
     here["report.pdf"] = printed(name).pdf
     assert there == {file: hashlib.sha256(data).hexdigest() for file, data in here.items()}
+
+
+def test_contents_on_page_two_lead_to_every_section(printed: Callable[[str], Printed]) -> None:
+    """Printed page numbers are those of the sections; page one's own headings are bookmarks too."""
+    import pikepdf
+
+    pdf = printed("evidence").pdf
+    with pikepdf.open(io.BytesIO(pdf)) as opened:
+        titles = [str(item.title) for item in opened.open_outline().root]
+        texts = {str(link.Contents) for link in opened.pages[1].get("/Annots", [])}
+        assert "/Annots" not in opened.pages[0]
+    assert {"Decision", "Findings", "Annex: every slice"} <= set(titles)
+    assert titles[0] == "Does not meet the release rule"
+    assert {"Findings", "Annex: every slice", "Intended use"} <= texts
+    pages = check.run("pdftotext", "-layout", printed("evidence").path, "-").stdout.split("\f")
+    stated = re.search(r"Findings[. ]+(\d+)", pages[1])
+    assert stated is not None
+    there = next(i for i, text in enumerate(pages, 1) if "Every check, by result." in text)
+    assert int(stated.group(1)) == there

@@ -47,14 +47,14 @@ def test_what_the_documents_use_is_there() -> None:
 @pytest.mark.parametrize(
     ("text", "printed"),
     [
-        ("中", "U+4E2D"),
-        ("a中文b", "aU+4E2D U+6587b"),
-        ("nul\0byte", "nulU+0000byte"),
-        ("\u202eabc", "U+202Eabc"),
-        ("🩻", "U+1FA7B"),
-        ("a\u00adb", "aU+00ADb"),
-        ("\ue000", "U+E000"),
-        ("a\nb", "aU+000Ab"),
+        ("中", "[U+4E2D]"),
+        ("a中文b", "a[U+4E2D U+6587]b"),
+        ("nul\0byte", "nul[U+0000]byte"),
+        ("\u202eabc", "[U+202E]abc"),
+        ("🩻", "[U+1FA7B]"),
+        ("a\u00adb", "a[U+00AD]b"),
+        ("\ue000", "[U+E000]"),
+        ("a\nb", "a[U+000A]b"),
         ("héllo", "héllo"),
     ],
 )
@@ -64,7 +64,7 @@ def test_lacking_characters_are_named(text: str, printed: str) -> None:
 
 
 def test_markup_keeps_its_line_breaks() -> None:
-    assert glyphs.printable_markup("<p>\n\t中</p>\r\n") == "<p>\n\tU+4E2D</p>\r\n"
+    assert glyphs.printable_markup("<p>\n\t中</p>\r\n") == "<p>\n\t[U+4E2D]</p>\r\n"
 
 
 @given(st.text())

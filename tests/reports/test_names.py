@@ -114,8 +114,7 @@ def test_records_are_called_records() -> None:
     evidence = pooled(sample.several_classes())
     p = Phrases(evidence, ENGLISH)
     assert p.records is not None
-    chart = charts.attribute_chart(p, evidence.data.attributes[0])
-    assert chart is not None
+    chart = charts.attribute_charts(p, evidence.data.attributes[0])[0]
     assert chart.rows_head == sections.annex(p, paper=True).rows_head == "Records"
     assert Phrases(sample.evidence(), ENGLISH).counted == "Rows"
 
@@ -164,7 +163,7 @@ def test_the_undersigned_have_room_to_sign() -> None:
     from reports.pdf import write_pdf
 
     html = print_html(sample.evidence())
-    start = html.index('<section class="part" id="use"')
+    start = html.index('<nav class="toc"')
     data = write_pdf(html[:start] + "</main></body></html>", title="t", language="en", attachments={})
     heights: dict[str, float] = {}
 

@@ -25,7 +25,8 @@ def pages(evidence: Evidence) -> list[str]:
     """Text of the pages of a document that holds page one and the first lines after it."""
     html = print_html(evidence)
     start = html.index('<section class="part" id="data"')
-    body = html[:start] + "</main></body></html>"
+    body = re.sub(r'<nav class="toc".*?</nav>', "", html[:start], flags=re.DOTALL)  # leads to what is cut off
+    body += "</main></body></html>"
     data = write_pdf(body, title="t", language="en", attachments={})
     return [" ".join(page.extract_text().split()) for page in PdfReader(io.BytesIO(data)).pages]
 

@@ -296,7 +296,7 @@ def test_structure_is_mended(body: str) -> None:
 @pytest.mark.parametrize("body", [*MENDED.values()][:4], ids=[*MENDED][:4])
 def test_structure_needs_mending(body: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The negative control: without it, each of these fails PDF/UA."""
-    monkeypatch.setattr("reports.pdf.mend", lambda pdf: None)
+    monkeypatch.setattr("reports.pdf.mend", lambda pdf, texts: None)
     assert check.profile_failures(made(document(f"<h1>x</h1>{body}")), "ua1")
 
 
@@ -355,3 +355,18 @@ def test_hostile_title_reaches_metadata_whole() -> None:
         with opened.open_metadata() as metadata:
             assert metadata["dc:title"] == '</title>U+0000<b>"中U+001F&'
     assert check.profile_failures(data, "3a") == []
+
+
+def test_links_say_where_they_lead_and_lie_in_link_elements() -> None:
+    import pikepdf
+
+    body = (
+        '<p>See <a href="#there">the <span>other</span> section</a>.</p>'
+        '<h1 id="there" style="break-before: page">There</h1>'
+    )
+    pdf = made(document(body))
+    with pikepdf.open(io.BytesIO(pdf)) as opened:
+        links = [a for page in opened.pages for a in page.get("/Annots", []) if a.Subtype == "/Link"]
+        assert links
+        assert {str(link.Contents) for link in links} == {"the other section"}
+    assert check.profile_failures(pdf, "ua1") == []
