@@ -92,11 +92,16 @@ def rows(**wanted: object) -> np.ndarray:
 
 def test_worst_gap_of_each_attribute(log: CountedLog) -> None:
     analysis = analyse(log, metrics=("recall", "f1"), resamples=200)
-    found = {gap.attribute: gap for gap in worst_gaps(analysis.slices, ("recall", "f1"))}
+    every = worst_gaps(analysis.slices, ("recall", "f1"))
+    found = {gap.attribute: gap for gap in every if gap.metric == "recall"}
     assert set(found) == {"sex", "site"}
     expected = worst_gap(np.array([40 / 49, 60 / 64, 1.0]), np.array([49.0, 64.0, 10.0]))
     assert found["sex"].gap == expected
     assert (found["sex"].highest, found["sex"].lowest) == ("x", "f")
+    f1 = next(gap for gap in every if (gap.attribute, gap.metric) == ("sex", "f1"))
+    assert f1.gap.value == pytest.approx(np.ptp([METRICS["f1"].of(rows(sex=v)) for v in "fmx"]))
+    assert f1.gap.low is not None
+    assert f1.gap.low <= f1.gap.value < f1.gap.high
 
 
 def test_missing_bounds_use_the_rows_without_a_value(log: CountedLog) -> None:
