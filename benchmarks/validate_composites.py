@@ -77,7 +77,8 @@ def composites_section(runs: int) -> Iterator[str]:
     for clustered, n in ((False, 150), (False, 400), (False, 2000), (True, 30), (True, 100), (True, 400)):
         cells = [average_coverage(name, n, runs, clustered=clustered) for name in AVERAGES]
         unit = "patients" if clustered else "rows"
-        yield f"| {unit} | {n:,} | " + " | ".join(str(cell) for cell in cells) + " |"
+        shown = ["no interval" if cell is None else str(cell) for cell in cells]
+        yield f"| {unit} | {n:,} | " + " | ".join(shown) + " |"
     yield ""
 
 
@@ -122,16 +123,18 @@ def prevalence_of_patients(patients: int, rate: float, correlation: float, runs:
     return measured(low, high, 0.1 * (1 - rate) / (0.1 * (1 - rate) + 0.9 * rate))
 
 
-def average_coverage(name: str, n: int, runs: int, *, clustered: bool) -> Measured:
-    """Coverage of a figure over three classes of equal share."""
+def average_coverage(name: str, n: int, runs: int, *, clustered: bool) -> Measured | None:
+    """Coverage of a figure over three classes of equal share; None where it has no interval."""
     rng = np.random.default_rng([SEED, n, clustered])
     truth = float(POOLED[name].of(one_against_the_rest(CALLS / 3)))
     if not clustered:
         tables = rng.multinomial(n, (CALLS / 3).ravel(), runs).reshape(-1, 3, 3)
-        return measured(*selected_limits(log_of_classes(tables), name), truth)
-    logs = [patients_of_classes(rng, n) for _ in range(runs)]
-    tables = np.array([each.sum(0) for each in logs])
-    return measured(*selected_limits(log_of_classes(tables, logs), name), truth)
+        low, high = selected_limits(log_of_classes(tables), name)
+    else:
+        logs = [patients_of_classes(rng, n) for _ in range(runs)]
+        tables = np.array([each.sum(0) for each in logs])
+        low, high = selected_limits(log_of_classes(tables, logs), name)
+    return measured(low, high, truth) if np.isfinite(low).any() else None
 
 
 def patients_of_classes(rng: np.random.Generator, patients: int) -> Counts:
