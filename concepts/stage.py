@@ -331,7 +331,7 @@ def describe_method(spec: ConceptStageSpec, sizes: Sequence[int], *, clustered: 
     else:
         units = say(
             "concepts.units.images",
-            "The log names no cluster: images with different content count as independent.",
+            "No cluster is known of the log's images: those with different content count as independent.",
         )
     return say(
         "concepts.method",
