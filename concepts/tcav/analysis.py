@@ -35,6 +35,9 @@ SliceKey = tuple[tuple[str, str | None], ...]
 #: Only standard errors are read from the bootstrap, which a few hundred draws give to 5%.
 RESAMPLES = 200
 
+#: Activations are single precision: of the sum of the terms' sizes, what is less than this share is rounding.
+ROUNDING = 1e-6
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedDraws:
@@ -254,7 +257,9 @@ def _analyse_class(
 
     size = len(columns)
     # Effects of every image: under the concept and the pseudo-concepts, and under the resampled sets.
-    effects = products @ effect_weights(tested, size).T
+    weights = effect_weights(tested, size)
+    effects = products @ weights.T
+    rounding = ROUNDING * (np.abs(products).mean(0) @ np.abs(weights).T)
 
     def comparable(key: SliceKey, mask: NDArray[np.bool_]) -> bool:
         return key in comparisons and clusters_of(~mask) >= minimum_images
@@ -267,7 +272,7 @@ def _analyse_class(
         for key, mask in usable.items():
             absent[key] = replace(
                 without_figures(key, int(mask.sum()), reason),
-                effect=_untold(effects[mask].mean(0)),
+                effect=_untold(_told_from_zero(effects[mask].mean(0), rounding)),
                 difference=_untold(_gap(effects, mask)) if comparable(key, mask) else None,
                 membership=membership(key) if comparable(key, mask) else None,
             )
@@ -281,7 +286,8 @@ def _analyse_class(
     draws = _resampled_clusters(cluster, resamples=redrawn.shape[1], rng=rng)
 
     def mean_effect(mask: NDArray[np.bool_]) -> Measure:
-        return _measure(effects[mask].mean(0), _resampled_mean(draws, redrawn, mask))
+        mean = _told_from_zero(effects[mask].mean(0), rounding)
+        return _measure(mean, _resampled_mean(draws, redrawn, mask))
 
     def difference(mask: NDArray[np.bool_]) -> tuple[float, Measure]:
         rest = effects[~mask, 0].mean()
@@ -339,6 +345,15 @@ def _measure(values: Floats, resampled: Floats) -> Measure:
 def _untold(values: Floats) -> Measure:
     """A figure that counts in its family and is not reported: nobody reads its error."""
     return Measure(float(values[0]), 0.0, values[1:])
+
+
+def _told_from_zero(means: Floats, rounding: Floats) -> Floats:
+    """Mean effects, exactly 0 where single precision cannot tell them from it.
+
+    A transformation of what the network does not use moves activations that have no gradient: concept and
+    pseudo-concepts all have the effect 0, and what is left is rounding, which would be tested as a figure.
+    """
+    return np.where(np.abs(means) <= rounding, 0.0, means)
 
 
 def _gap(effects: Floats, mask: NDArray[np.bool_]) -> Floats:
