@@ -343,6 +343,7 @@ def _concept(result: ConceptResult) -> documents.ConceptRecord:
         magnitude=result.magnitude,
         zero_gradients=result.zero_gradients,
         images=result.images,
+        clusters=result.clusters,
         cav=documents.Cav(**asdict(result.cav)),
         verdict=result.verdict,
         undefined=result.undefined,
@@ -351,6 +352,7 @@ def _concept(result: ConceptResult) -> documents.ConceptRecord:
         difference=_difference(result),
         difference_p_value=result.difference_p_value,
         difference_p_adjusted=result.difference_p_adjusted,
+        difference_verdict=result.difference_verdict,
     )
 
 
@@ -376,6 +378,8 @@ def _concept_method(stage: ConceptStage | None) -> documents.ConceptMethod | Non
         ],
         entanglement={layer: [list(row) for row in matrix] for layer, matrix in stage.entanglement.items()},
         notes=list(stage.notes),
+        entangled_from=stage.entangled_from,
+        unnamed_rows=stage.unnamed_rows,
     )
 
 

@@ -529,11 +529,14 @@ def judge_concepts(policy: Policy, stage: ConceptStage | None, confidence: float
 def _judge_concept(rule: Rule, klass: str, results: Sequence[ConceptResult], confidence: float) -> Judged:
     """Fails at any layer; meets only where learnt at every layer with the effect inside the margin.
 
+    An effect whose interval lies inside the margin counts as none, however small its p-value.
     Non-significance is never a pass.
     """
     if not results:
         return _concept_finding(rule, klass, None, confidence, "cannot_tell")
-    failing = [result for result in results if _drives(result, confidence)]
+    failing = [
+        result for result in results if _drives(result, confidence) and not _inside(result, rule.margin)
+    ]
     if failing:
         worst = max(failing, key=lambda result: abs(result.effect or 0.0))
         return _concept_finding(rule, klass, worst, confidence, "fails")
@@ -541,7 +544,7 @@ def _judge_concept(rule: Rule, klass: str, results: Sequence[ConceptResult], con
     if not_learnt:
         return _concept_finding(rule, klass, not_learnt[0], confidence, "cannot_tell")
     widest = max(results, key=_reach)
-    if rule.margin is not None and _reach(widest) <= rule.margin:
+    if _inside(widest, rule.margin):
         return _concept_finding(rule, klass, widest, confidence, "meets")
     return _concept_finding(rule, klass, widest, confidence, "cannot_tell")
 
@@ -557,6 +560,11 @@ def _drives(result: ConceptResult, confidence: float) -> bool:
         and result.p_adjusted is not None
         and result.p_adjusted < round(1 - confidence, 12)  # 1 - 0.95 is a little above 0.05
     )
+
+
+def _inside(result: ConceptResult, margin: float | None) -> bool:
+    """Whether the effect's interval lies in [-margin, margin]."""
+    return margin is not None and _reach(result) <= margin
 
 
 def _reach(result: ConceptResult) -> float:

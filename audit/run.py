@@ -6,7 +6,7 @@ concept tests; both -> one evidence document, which alone feeds every renderer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from reports.strings import Catalogue
     from slices.counts import CountedLog
     from slices.roles import LogSpec
+
+
+SliceValues = tuple[tuple[str, str | None], ...]
 
 
 def run_audit(
@@ -137,7 +140,8 @@ def gather(loaded: Loaded, *, progress: Progress = silent) -> Evidence:
         seed=statistics.seed,
         progress=progress,
     )
-    stage = probe_concepts(loaded, spec, counted, progress=progress)
+    named = {target.slice.values for target in aims}
+    stage = probe_concepts(loaded, spec, counted, named=named, progress=progress)
     progress("reading the policy", 0, 1)
     records = Results((*analysis.overall, *analysis.slices), statistics.confidence)
     as_errors = count_failed_as_errors(
@@ -203,10 +207,33 @@ def metrics_of(loaded: Loaded) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*COUNT_METRICS, *of_score, *named]))
 
 
+def slices_of(loaded: Loaded, counted: CountedLog, named: Collection[SliceValues]) -> list[SliceValues]:
+    """The slices in which concepts are tested: of one attribute, and the intersections that rules name.
+
+    Rules are fixed before the data: intersections chosen because they fail would be a family chosen by its
+    results, and all of them a family in which nothing is found.
+    """
+    concepts = loaded.config.concepts
+    wanted = concepts.slices if concepts is not None else []
+    names = set(wanted or [summary.attribute.name for summary in counted.attributes])
+    return [
+        item.slice.values
+        for item in counted.slices
+        if item.slice.order > 0
+        and names.issuperset(item.slice.attributes)
+        and (item.slice.order == 1 or item.slice.values in named)
+    ]
+
+
 def probe_concepts(
-    loaded: Loaded, spec: LogSpec, counted: CountedLog, *, progress: Progress = silent
+    loaded: Loaded,
+    spec: LogSpec,
+    counted: CountedLog,
+    *,
+    named: Collection[SliceValues] = (),
+    progress: Progress = silent,
 ) -> ConceptStage | None:
-    """Look inside the model, where the configuration asks for it."""
+    """Look inside the model, where the configuration asks for it; ``named``: the slices that rules name."""
     from concepts.records import LogImages
     from slices.log import read_images
     from slices.roles import Attribute
@@ -222,20 +249,16 @@ def probe_concepts(
         # A concept may be defined by a column that defines no slice.
         extra = tuple(Attribute(name, "other", name) for name in sorted(wanted - known))
         read = read_images(replace(spec, attributes=spec.attributes + extra), concepts.image_column)
-        images = LogImages(loaded.root / folder, read.files, read.labels, read.attributes)
+        images = LogImages(
+            loaded.root / folder, read.files, read.labels, read.attributes, read.clusters, read.unnamed
+        )
     from audit.layers import allow_factory, paths_as_configured
     from concepts.stage import run_concepts
 
     allow_factory(loaded)
 
-    names = concepts.slices or [summary.attribute.name for summary in counted.attributes]
-    slices = [
-        item.slice.values
-        for item in counted.slices
-        if item.slice.order == 1 and item.slice.attributes[0] in names
-    ]
-    if images is None:
-        slices = []  # a recording tells no attributes where no column says which image a row is of
+    # A recording tells no attributes where no column says which image a row is of.
+    slices = [] if images is None else slices_of(loaded, counted, named)
     asked = to_concept_spec(loaded, images=images, slices=slices)
     with paths_as_configured(loaded):
         return None if asked is None else run_concepts(asked, progress=progress)

@@ -484,8 +484,9 @@ def policy_sentences(config: Config, family: int) -> list[str]:
         sentences.append(
             say(
                 "policy.concept",
-                "A rule on a concept fails where the concept drives the class and its p-value, adjusted "
-                "over all concept tests of the run, is below {alpha:number}.",
+                "A rule on a concept fails where the concept drives the class, its p-value, adjusted over "
+                "all concept tests of the run, is below {alpha:number}, and the effect's interval does not "
+                "lie within the margin, if one is given.",
                 alpha=percent(1 - config.statistics.confidence),
             )
         )

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 ConceptVerdict = Literal["drives", "opposes", "no_effect_shown", "not_learnt"]
+#: A slice's effect against that of the class's other images, signed: an opposing concept's is "lower" there
+#: where it opposes more.
+DifferenceVerdict = Literal["higher", "lower", "not_shown"]
 
 #: Name of the pool that negatives and pseudo-concepts come from; no concept may bear it.
 RANDOM = "random"
@@ -57,13 +60,17 @@ class LogImages:
     """The log's rows as the concept stage sees them; all lists have one entry a row.
 
     ``files`` are paths relative to ``root``; ``labels`` class names; ``attributes`` the slicing
-    attributes' values as text (bands applied), None where missing.
+    attributes' values as text (bands applied), None where missing; ``clusters`` what belongs together
+    (patient, video, site visit), None where no column says it, an entry None where a row is on its own;
+    ``unnamed`` rows of the log that name no image, and so are not here.
     """
 
     root: Path
     files: tuple[str, ...]
     labels: tuple[str | None, ...]
     attributes: Mapping[str, tuple[str | None, ...]]
+    clusters: tuple[str | None, ...] | None = None
+    unnamed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,14 +142,17 @@ class ConceptResult:
     null_effects: tuple[float, ...] = ()  # the pseudo-concepts' effects, sorted: drawn in the report
     p_holm: float | None = None
     p_bh: float | None = None
-    # Slice records only: the slice's effect minus that of the class's other images ("rest"), judged
-    # against the same difference under the pseudo-concepts. An association, not a cause.
+    # Slice records only: the slice's effect minus that of the class's other images ("rest"). The p-values
+    # are the larger of two: against the same difference under the pseudo-concepts, and with membership of
+    # the slice permuted. The verdict needs an interval beside 0 too. An association, not a cause.
     rest_effect: float | None = None
     difference: float | None = None
     difference_low: float | None = None
     difference_high: float | None = None
     difference_p_value: float | None = None
     difference_p_adjusted: float | None = None
+    difference_verdict: DifferenceVerdict | None = None
+    clusters: int | None = None  # of the images; images with equal content where the log names none
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,3 +183,5 @@ class ConceptStage:
     layers: Mapping[str, str] = field(default_factory=dict)  # layer -> "flattened 12544" and the like
     recording_sha256: str | None = None  # of what was read in place of model and images
     notes: tuple[str, ...] = ()  # plain sentences: consistency across layers, entangled concepts
+    unnamed_rows: int = 0  # rows of the log that name no image: in no concept test
+    entangled_from: float = 0.5  # the cosine from which two concepts are called entangled

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +18,16 @@ import numpy as np
 
 from concepts.errors import ConceptError
 from concepts.records import ConceptSet, ConceptSpec, ConceptStageSpec, LogImages
-from concepts.tcav.sets import POOL_TO_SET, Design, Rows, generator_for, largest_composition
-from slices.said import say
+from concepts.tcav.sets import (
+    POOL_TO_SET,
+    Design,
+    Rows,
+    generator_for,
+    largest_composition,
+    smallest_p_value,
+)
+from concepts.tcav.testing import significance_level
+from slices.said import Said, say
 
 T = TypeVar("T")
 
@@ -191,7 +200,7 @@ def _against(
         pool_strata=np.zeros(len(thinned), dtype=np.int64),
         composition=composition,
     )
-    return _planned(concept, design, images, words, [*kept, *thinned])
+    return _planned(concept, design, images, words, [*kept, *thinned], spec)
 
 
 def _relative(
@@ -224,20 +233,23 @@ def _matched(
 ) -> PlannedConcept:
     """Rows of the log with a value, against rows without it that are alike in label and other attributes.
 
-    A random folder would test the domain of the log. Only images whose content falls into one half (by its
-    hash and the seed) may train vectors, so that the other half is left to be scored. Where no matching on
+    A random folder would test the domain of the log. Only clusters that fall into one half (by their hash and
+    the seed; images, where the log names no cluster) may train vectors, so that the other half is left to be
+    scored, and each gives one image: sets are then sets of clusters. Where no matching on
     all other attributes leaves enough rows, the last attributes are let go, and the description says so.
     """
     log = _log(spec, concept)
     _check_where(concept, where, log)
     logged = library.logged()
+    rng = generator_for(spec.seed, f"design {concept.name}")
     candidates = _training_half(logged, log, spec.seed)
     present = [row for row in candidates if all(log.attributes[name][row] is not None for name in where)]
     has = {row: all(log.attributes[name][row] == value for name, value in where.items()) for row in present}
+    if log.clusters is not None:
+        present = _one_a_cluster(present, has, units_of(log, logged), log, rng)
     inside = [row for row in present if has[row]]
     outside = [row for row in present if not has[row]]
     others = [name for name in log.attributes if name not in where]
-    rng = generator_for(spec.seed, f"design {concept.name}")
     composition = np.zeros(0, dtype=np.int64)
     for matched in (others[:kept] for kept in range(len(others), -1, -1)):
         strata = _strata(log, [*inside, *outside], matched)
@@ -266,6 +278,7 @@ def _matched(
             matched=words,
             names=left_out,
         )
+    words = _with_clusters(words, log)
     images = [logged[row] for row in inside]
     if len(composition) < spec.minimum_images:
         undefined = say(
@@ -277,6 +290,7 @@ def _matched(
             times=POOL_TO_SET,
             minimum=spec.minimum_images,
         )
+        undefined = _with_clusters(undefined, log)
         return PlannedConcept(concept, None, undefined, _describe(concept, images, words, None), frozenset())
     kept_rows = _thin(inside, own, composition, 1, rng)
     pool_rows = _thin(outside, rest, composition, MATCHED_POOL_LIMIT, rng)
@@ -289,7 +303,7 @@ def _matched(
         pool_strata=np.array([stratum[row] for row in pool_rows], dtype=np.int64),
         composition=composition,
     )
-    return _planned(concept, design, images, words, [*kept, *pool])
+    return _planned(concept, design, images, words, [*kept, *pool], spec)
 
 
 def _transformed(
@@ -302,13 +316,18 @@ def _transformed(
     """Images of the log and the same images transformed: a paired test."""
     log = _log(spec, concept)
     logged = library.logged()
+    rng = generator_for(spec.seed, f"design {concept.name}")
     candidates = _training_half(logged, log, spec.seed)
+    if log.clusters is not None:
+        candidates = _one_a_cluster(
+            candidates, dict.fromkeys(candidates, False), units_of(log, logged), log, rng
+        )
     words = say(
         "concepts.set.transformed",
         "images of the log changed by {transform}, each against itself unchanged",
         transform=transform,
     )
-    rng = generator_for(spec.seed, f"design {concept.name}")
+    words = _with_clusters(words, log)
     zeros = np.zeros(len(candidates), dtype=np.int64)
     composition = largest_composition(zeros, np.repeat(zeros, POOL_TO_SET), rng=rng)
     images = [logged[row] for row in candidates]
@@ -332,7 +351,7 @@ def _transformed(
         paired=True,
     )
     counted = say("concepts.set.counted", "{images} {what}", images=len(kept), what=words)
-    return _planned(concept, design, images, counted, kept)
+    return _planned(concept, design, images, counted, kept, spec)
 
 
 def _planned(
@@ -341,8 +360,19 @@ def _planned(
     images: Sequence[TrainingImage],
     words: str,
     used: Sequence[TrainingImage],
+    spec: ConceptStageSpec,
 ) -> PlannedConcept:
     described = _describe(concept, images, words, design.size)
+    least = smallest_p_value(design)
+    if least >= significance_level(spec.confidence):
+        undefined = say(
+            "concepts.cannot_reject",
+            "a set of {size} images can be drawn in so few ways that no p-value falls below {least:.3g}; "
+            "give more images, or a larger minimum_images",
+            size=design.size,
+            least=least,
+        )
+        return PlannedConcept(concept, None, undefined, described, frozenset())
     return PlannedConcept(concept, design, None, described, frozenset(image.sha256 for image in used))
 
 
@@ -369,9 +399,19 @@ def _in_order(images: Sequence[TrainingImage]) -> list[TrainingImage]:
     return kept
 
 
+def units_of(log: LogImages, logged: Sequence[TrainingImage]) -> tuple[str, ...]:
+    """What each row of the log belongs to: its cluster, or the content of its image where it has none."""
+    clusters = log.clusters or (None,) * len(logged)
+    return tuple(
+        image.sha256 if cluster is None else f"cluster {cluster}"
+        for cluster, image in zip(clusters, logged, strict=True)
+    )
+
+
 def _training_half(logged: Sequence[TrainingImage], log: LogImages, seed: int) -> list[int]:
-    """Rows of the log, by name and each content once, whose content may train vectors."""
+    """Rows of the log, by name and each content once, whose cluster may train vectors."""
     rows = sorted(range(len(logged)), key=lambda row: (logged[row].name, str(log.labels[row])))
+    units = units_of(log, logged)
     seen: set[str] = set()
     kept = []
     for row in rows:
@@ -379,10 +419,55 @@ def _training_half(logged: Sequence[TrainingImage], log: LogImages, seed: int) -
         if log.labels[row] is None or digest in seen:
             continue
         seen.add(digest)
-        # The content decides, so that copies of an image never stand on both sides.
-        if hashlib.sha256(f"{seed} {digest}".encode()).digest()[0] % 2 == 0:
+        # The cluster decides (the content, where there is none): a patient never stands on both sides.
+        if hashlib.sha256(f"{seed} {units[row]}".encode()).digest()[0] % 2 == 0:
             kept.append(row)
     return kept
+
+
+def _one_a_cluster(
+    rows: Sequence[int],
+    has: Mapping[int, bool],
+    units: Sequence[str],
+    log: LogImages,
+    rng: np.random.Generator,
+) -> list[int]:
+    """One row of each cluster, in the rows' order.
+
+    Images of one patient are alike: with 10 of each and an intra-class correlation of .5, sets of images
+    made a test of 5% one of 13%, and 88% of irrelevant attributes learnt. Which image stands for a cluster
+    is chance; where a cluster has images with the concept and without, it gives what its label lacks for
+    one with to `POOL_TO_SET` without. The choice looks at no pixel, so clusters stay exchangeable.
+    """
+    by_unit: dict[str, list[int]] = {}
+    for place in rng.permutation(len(rows)).tolist():
+        by_unit.setdefault(units[rows[place]], []).append(rows[place])
+    count: Counter[tuple[str | None, bool]] = Counter()
+    chosen: set[int] = set()
+    mixed: list[list[int]] = []
+    for members in by_unit.values():
+        if len({has[row] for row in members}) > 1:
+            mixed.append(members)
+            continue
+        chosen.add(members[0])
+        count[log.labels[members[0]], has[members[0]]] += 1
+    for members in mixed:
+        wanted = (row for row in members if has[row] == _lacks(count, log.labels[row]))
+        row = next(wanted, members[0])
+        chosen.add(row)
+        count[log.labels[row], has[row]] += 1
+    return [row for row in rows if row in chosen]
+
+
+def _lacks(count: Mapping[tuple[str | None, bool], int], label: str | None) -> bool:
+    """Whether the label has enough images without the concept to take one more with it."""
+    return count.get((label, True), 0) * POOL_TO_SET < count.get((label, False), 0)
+
+
+def _with_clusters(words: Said, log: LogImages) -> Said:
+    if log.clusters is None:
+        return words
+    return say("concepts.set.clusters", "{what}, one image a cluster", what=words)
 
 
 def _strata(log: LogImages, rows: Sequence[int], names: Sequence[str]) -> Rows:

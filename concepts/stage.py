@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from concepts.sources import (
     has_images,
     hash_of_set,
     plan_concepts,
+    units_of,
 )
 from concepts.tcav.analysis import (
     Finding,
@@ -33,6 +35,7 @@ from concepts.tcav.analysis import (
 )
 from concepts.tcav.gates import ENTANGLED, cosine_matrix
 from concepts.tcav.gram import grams
+from concepts.tcav.membership import Comparison, plan_comparisons
 from concepts.tcav.sets import SPLITS
 from concepts.tcav.testing import check_can_reject
 from concepts.tcav.verdicts import conclude
@@ -80,8 +83,8 @@ def run_concepts(spec: ConceptStageSpec, *, progress: Progress = _silent) -> Con
         if table.images
         else Measured({}, {}, dict.fromkeys(spec.model.layers, "not measured"), None)
     )
-    scored = {one.name: _who_is_scored(one, planned, logged) for one in classes}
-    slices = {one.name: _slice_masks(one, spec.slices, log) for one in classes}
+    units = np.unique(np.array(units_of(log, logged), dtype=object).astype(str), return_inverse=True)[1]
+    scored_classes = [_plan_class(one, planned, logged, units, log, spec) for one in classes]
     draws = [
         plan_draws(
             one.spec.name,
@@ -96,11 +99,11 @@ def run_concepts(spec: ConceptStageSpec, *, progress: Progress = _silent) -> Con
     findings: list[Finding] = []
     entanglement: dict[str, tuple[tuple[float, ...], ...]] = {}
     # Small solves lose by threads, and their rounding must not depend on how many cores there are.
-    for number, layer in enumerate(measured.activations):
+    for layer in measured.activations:
         kernel, products = _products(measured, layer, classes)
         with threadpool_limits(limits=1):
             found, cosines = _analyse_layer(
-                spec, layer, kernel, products, draws, scored, slices, progress=progress, done=number
+                spec, layer, kernel, products, draws, scored_classes, progress=progress
             )
         findings.extend(found)
         entanglement[layer] = cosines
@@ -114,7 +117,7 @@ def run_concepts(spec: ConceptStageSpec, *, progress: Progress = _silent) -> Con
         entanglement=entanglement,
         weights_sha256=measured.weights_sha256,
         recording_sha256=measured.recording_sha256,
-        method=describe_method(spec, sizes),
+        method=describe_method(spec, sizes, clustered=log.clusters is not None),
         set_size=max(sizes, default=0),
         pseudo_concepts=spec.pseudo_concepts,
         layers=dict(measured.layers),
@@ -122,6 +125,8 @@ def run_concepts(spec: ConceptStageSpec, *, progress: Progress = _silent) -> Con
             *consistency_notes(results, layers=len(measured.layers)),
             *entanglement_notes([one.name for one in draws], entanglement),
         ),
+        unnamed_rows=log.unnamed,
+        entangled_from=ENTANGLED,
     )
 
 
@@ -175,16 +180,11 @@ def _analyse_layer(
     kernel: NDArray[np.float64],
     products: Mapping[str, NDArray[np.float64]],
     draws: Sequence[PlannedDraws],
-    scored: Mapping[str, Mapping[str, NDArray[np.bool_]]],
-    slices: Mapping[str, Mapping[SliceKey, NDArray[np.bool_]]],
+    planned: Sequence[ScoredClass],
     *,
     progress: Progress,
-    done: int,
 ) -> tuple[list[Finding], tuple[tuple[float, ...], ...]]:
-    classes = [
-        ScoredClass(name, products.get(name, np.zeros((0, len(kernel)))), scored[name], slices[name])
-        for name in spec.classes
-    ]
+    classes = [replace(one, products=products.get(one.name, np.zeros((0, len(kernel))))) for one in planned]
     findings: list[Finding] = []
     means = []
     for number, one in enumerate(draws, 1):
@@ -205,15 +205,49 @@ def _analyse_layer(
     return findings, tuple(tuple(float(v) for v in row) for row in cosines)
 
 
+def _plan_class(
+    one: ClassImages,
+    planned: Sequence[PlannedConcept],
+    logged: Sequence[TrainingImage],
+    units: NDArray[np.int64],
+    log: LogImages,
+    spec: ConceptStageSpec,
+) -> ScoredClass:
+    """A class before any layer is measured: who is scored, in which slices, of which clusters."""
+    scored = _who_is_scored(one, planned, logged, units)
+    masks = _slice_masks(one, spec.slices, log)
+    clusters = units[np.array(one.rows, dtype=np.int64)]
+    known: dict[bytes, dict[SliceKey, Comparison]] = {}
+    comparisons = {}
+    for concept in planned:
+        kept = scored[concept.spec.name]
+        if concept.design is None:
+            continue
+        if kept.tobytes() not in known:
+            known[kept.tobytes()] = plan_comparisons(
+                {key: mask[kept] for key, mask in masks.items()},
+                clusters[kept],
+                permutations=spec.pseudo_concepts,
+                seed=spec.seed,
+                name=one.name,
+            )
+        comparisons[concept.spec.name] = known[kept.tobytes()]
+    return ScoredClass(one.name, np.zeros((0, 0)), scored, masks, clusters, comparisons)
+
+
 def _who_is_scored(
-    one: ClassImages, planned: Sequence[PlannedConcept], logged: Sequence[TrainingImage]
+    one: ClassImages,
+    planned: Sequence[PlannedConcept],
+    logged: Sequence[TrainingImage],
+    units: NDArray[np.int64],
 ) -> dict[str, NDArray[np.bool_]]:
-    """For each concept, the class's images whose content trains none of its vectors."""
-    contents = [logged[row].sha256 for row in one.rows]
-    return {
-        concept.spec.name: np.array([digest not in concept.trained_on for digest in contents], dtype=bool)
-        for concept in planned
-    }
+    """For each concept, the class's images of whose cluster no image's content trains its vectors."""
+    rows = np.array(one.rows, dtype=np.int64)
+    found = {}
+    for concept in planned:
+        training = [row for row, image in enumerate(logged) if image.sha256 in concept.trained_on]
+        found[concept.spec.name] = ~np.isin(units[rows], units[np.array(training, dtype=np.int64)])
+    return found
 
 
 def _slice_masks(
@@ -280,38 +314,51 @@ SOLVERS = {
 }
 
 
-def describe_method(spec: ConceptStageSpec, sizes: Sequence[int]) -> str:
+def describe_method(spec: ConceptStageSpec, sizes: Sequence[int], *, clustered: bool) -> str:
     """The test in plain sentences, with the numbers of this run."""
     if not sizes:
         return say("concepts.none_tested", "No concept had enough images to be tested.")
     size = say("concepts.size", "{size}", size=min(sizes))
     if min(sizes) != max(sizes):
         size = say("concepts.sizes", "{least} to {most}", least=min(sizes), most=max(sizes))
+    if clustered:
+        units = say(
+            "concepts.units.clusters",
+            "The log's images come in clusters: a set drawn from the log takes one image of a cluster, no "
+            "cluster both trains a vector and is scored for it, clusters are what is resampled, and a "
+            "minimum number of images is one of clusters too. Images of a folder count as independent.",
+        )
+    else:
+        units = say(
+            "concepts.units.images",
+            "No cluster is known of the log's images: those with different content count as independent.",
+        )
     return say(
         "concepts.method",
-        "From each concept's images one set of {size} images was taken, and {pseudo} "
-        "sets of the same size, drawn from its pool and that set together, played the "
-        "concept (pseudo-concepts). Every set, the concept's and each pseudo-concept's,"
-        " went through one procedure: it was cut into halves {splits} times; each half "
-        "was told from as many other images of pool and set, drawn anew each time, by "
-        "{solver}; the other half judged the vector. The effect is the mean derivative "
-        "of the class's logit along the vector, over the images of the class, times the"
-        " distance from negatives to concept along it, averaged over the set's "
-        "{vectors} vectors. The p-value is the share of pseudo-concepts whose effect "
-        "lies as far from the median of all, the concept's included ((1 + number) / (R "
-        "+ 1)); it is adjusted over concept x class x layer, those not learnt included,"
-        " by the largest standardised distance of each joint draw (max-T), every "
-        "concept having pseudo-concepts of its own. Intervals are the value -/+ "
-        "Student's t times the standard error of {resamples} joint resamplings of "
-        "images and sets. The score is the share of images with a positive derivative, "
-        "zero derivatives apart. A concept counts as learnt at a layer where its "
-        "held-out AUC and the agreement of vectors from disjoint halves exceed the "
-        "{confidence:.0%} quantile of the pseudo-concepts'. Images that may train a "
-        "vector are not scored. Slices are compared with the class's other images by "
-        "the same difference under the pseudo-concepts: an association, not a cause.",
+        "From each concept's images one set of {size} images was taken, and {pseudo} sets of the same "
+        "size, drawn from its pool and that set together, played the concept (pseudo-concepts). Every "
+        "set, the concept's and each pseudo-concept's, went through one procedure: it was cut into halves"
+        " {splits} times; each half was told from as many other images of pool and set, drawn anew each "
+        "time, by {solver}; the other half judged the vector. The effect is the mean derivative of the "
+        "class's logit along the vector, over the images of the class, times the distance from negatives "
+        "to concept along it, averaged over the set's {vectors} vectors. The p-value is the share of "
+        "pseudo-concepts whose effect lies as far from the median of all, the concept's included ((1 + "
+        "number) / (R + 1)); it is adjusted over concept x class x layer, those not learnt included, by "
+        "the largest standardised distance of each joint draw (max-T), every concept having "
+        "pseudo-concepts of its own. Intervals are the value -/+ Student's t times the standard error of "
+        "{resamples} joint resamplings of images and sets. The score is the share of images with a "
+        "positive derivative, zero derivatives apart. A concept counts as learnt at a layer where its "
+        "held-out AUC and the agreement of vectors from disjoint halves exceed the {confidence:.0%} "
+        "quantile of the pseudo-concepts'. Images that may train a vector are not scored. {units} The "
+        "effect in a slice is called higher or lower than in the class's other images only where the "
+        "difference is larger than under the pseudo-concepts, larger (in standard errors) than in "
+        "{pseudo} permutations of which of the class's images lie in the slice, both p-values adjusted "
+        "over all slices by max-T and the larger of them given, and its interval does not hold 0: an "
+        "association, not a cause. An effect whose interval holds 0 is never said to drive or to oppose.",
         size=size,
         pseudo=spec.pseudo_concepts,
         splits=SPLITS,
+        units=units,
         solver=SOLVERS[spec.cav],
         vectors=2 * SPLITS,
         resamples=min(spec.resamples, 200),

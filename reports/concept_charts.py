@@ -12,6 +12,9 @@ from reports.figures import HeatCell, side_note
 from reports.grids import HeatChart, parts
 from reports.phrases import Phrases, barriers_of, slice_key, visible
 
+#: Metrics that look at the images labelled with the class only, as the concept tests do.
+OF_THE_CLASS = ("recall", "fnr")
+
 
 @dataclass(frozen=True, slots=True)
 class ConceptChart:
@@ -151,12 +154,9 @@ def concepts(p: Phrases) -> Concepts | None:
     )
 
 
-def elsewhere(p: Phrases, record: ConceptRecord) -> int:
-    """1 where the effect is shown to be larger here than in the other images, -1 smaller, else 0."""
-    d, adjusted = record.difference, record.difference_p_adjusted
-    if d is None or d.value is None or adjusted is None or adjusted >= 1 - p.evidence.run.confidence:
-        return 0
-    return 1 if d.value > 0 else -1
+def elsewhere(record: ConceptRecord) -> int:
+    """1 where the effect is shown to be higher here than in the other images, -1 lower, else 0."""
+    return {"higher": 1, "lower": -1}.get(record.difference_verdict or "", 0)
 
 
 def concept_grids(p: Phrases) -> tuple[HeatChart, ...]:
@@ -197,7 +197,7 @@ def concept_cell(p: Phrases, record: ConceptRecord | None, row: str) -> HeatCell
         return None
     e = record.effect
     effect = p.number(e.value, "number")
-    key = {1: "concepts.more_here", -1: "concepts.less_here"}.get(elsewhere(p, record))
+    key = {1: "concepts.more_here", -1: "concepts.less_here"}.get(elsewhere(record))
     tip = p.t(
         "concepts.slices_cell",
         row=row,
@@ -215,7 +215,11 @@ def concept_cell(p: Phrases, record: ConceptRecord | None, row: str) -> HeatCell
 
 
 def joined(p: Phrases) -> tuple[str, ...]:
-    """For a group that fails a rule: the concepts that move its class there more than elsewhere."""
+    """For a group that fails a rule: the concepts that drive, or oppose, its class there more than elsewhere.
+
+    Only where the concept is shown to do so in the group itself; a concept that opposes a class, and less
+    so in the group, is no reason for the group.
+    """
     sentences = []
     for finding in p.evidence.findings:
         if finding.outcome != "fails" or finding.concept is not None or not finding.slice:
@@ -226,37 +230,42 @@ def joined(p: Phrases) -> tuple[str, ...]:
                 record.klass,
             )
             d = record.difference
-            if same and d is not None and elsewhere(p, record) == 1:
-                sentences.append(
-                    p.t(
-                        "concepts.joined",
-                        group=p.finding_group(finding),
-                        rule=p.rule_heading(finding),
-                        concept=visible(record.concept),
-                        klass=p.klass(record.klass),
-                        layer=p.t("group.layer", layer=visible(record.layer)),
-                        difference=p.number(d.value, "number", (0.0,)),
-                        interval=p.interval(d.low, d.high, "number"),
-                        p=p.probability(record.difference_p_adjusted),
-                    )
+            key = {("drives", 1): "concepts.joined", ("opposes", -1): "concepts.joined_opposes"}.get(
+                (record.verdict, elsewhere(record))
+            )
+            if same and d is not None and key is not None:
+                sentence = p.t(
+                    key,
+                    group=p.finding_group(finding),
+                    rule=p.rule_heading(finding),
+                    concept=visible(record.concept),
+                    klass=p.klass(record.klass),
+                    layer=p.t("group.layer", layer=visible(record.layer)),
+                    difference=p.number(d.value, "number", (0.0,)),
+                    interval=p.interval(d.low, d.high, "number"),
+                    p=p.probability(record.difference_p_adjusted),
                 )
+                if finding.metric not in OF_THE_CLASS:
+                    other = p.t("concepts.joined_others", klass=p.klass(record.klass))
+                    sentence = p.t("concepts.joined_with", sentence=sentence, caveat=other)
+                sentences.append(sentence)
     return tuple(sentences)
 
 
 def entangled_pairs(p: Phrases, layer: str, matrix: Sequence[Sequence[float]]) -> tuple[str, ...]:
-    """Pairs of concepts learnt at the layer whose directions agree (cosine of 0.3 or more, either way).
+    """Pairs of concepts learnt at the layer whose directions agree or are opposite, from the stated cosine.
 
     The matrix has a row for each concept that had images enough for a vector, in the order of the sets.
     """
     method, tests = p.evidence.results.concept_method, p.evidence.results.concepts
     had = {c.concept for c in tests if c.layer == layer and c.cav.auc is not None}
     names = [one.name for one in method.sets if one.name in had] if method is not None else []
-    if len(names) != len(matrix):
+    if method is None or len(names) != len(matrix):
         return ()
     learnt = {c.concept for c in tests if c.layer == layer and c.verdict != "not_learnt"}
     found = []
     for (i, a), (j, b) in itertools.combinations(enumerate(names), 2):
-        if abs(matrix[i][j]) >= 0.3 and {a, b} <= learnt:
+        if abs(matrix[i][j]) >= method.entangled_from and {a, b} <= learnt:
             value = p.number(matrix[i][j], "number")
             found.append(p.t("concepts.entangled", a=visible(a), b=visible(b), value=value))
     return tuple(found)

@@ -269,11 +269,14 @@ class ConceptRecord(Part):
     verdict: ConceptVerdict
     undefined: Prose | None
     null_effects: list[Finite] = []
-    # Records of a slice: its effect minus that of the class's other images. An association.
+    clusters: int | None = None
+    # Records of a slice: its effect minus that of the class's other images. An association. The p-values
+    # are the larger of two tests'; the verdict, on the signed effect, needs the interval too.
     rest_effect: Number = None
     difference: Limits | None = None
     difference_p_value: Number = None
     difference_p_adjusted: Number = None
+    difference_verdict: Literal["higher", "lower", "not_shown"] | None = None
 
 
 class ConceptSet(Part):
@@ -294,6 +297,8 @@ class ConceptMethod(Part):
     sets: list[ConceptSet]
     entanglement: dict[str, list[list[Finite]]] = {}
     notes: list[Prose] = []
+    entangled_from: Finite = 0.5
+    unnamed_rows: int = 0
 
 
 class CurvePoint(Part):

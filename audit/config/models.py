@@ -314,6 +314,9 @@ class Concepts(Table):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise wrong(f"two concepts are called '{twice[0]}'")
+        again = sorted({name for name in self.classes if self.classes.count(name) > 1})
+        if again:
+            raise wrong(f"classes names '{again[0]}' twice")
         for concept in self.concept:
             for other in concept.relative_to:
                 if other not in names:

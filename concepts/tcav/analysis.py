@@ -7,7 +7,7 @@ and verdicts come after all layers are known, in `concepts.tcav.verdicts`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from concepts.records import Cav
 from concepts.tcav.cavs import Floats, Solver
 from concepts.tcav.gates import judge
+from concepts.tcav.membership import Comparison, studentised
 from concepts.tcav.scores import (
     Directions,
     consensus_weights,
@@ -34,6 +35,9 @@ SliceKey = tuple[tuple[str, str | None], ...]
 #: Only standard errors are read from the bootstrap, which a few hundred draws give to 5%.
 RESAMPLES = 200
 
+#: Activations are single precision: of the sum of the terms' sizes, what is less than this share is rounding.
+ROUNDING = 1e-6
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedDraws:
@@ -50,13 +54,17 @@ class ScoredClass:
     """The images of a class: ``products``, shape (images, table rows), and slices as rows of booleans.
 
     ``scored``: concept -> boolean array, shape (images,): False where the image may have trained it.
-    ``slices``: slice -> boolean array, shape (images,).
+    ``slices``: slice -> boolean array, shape (images,). ``clusters``: int64 array, shape (images,), equal
+    where images belong together (None: each on its own). ``comparisons``: concept -> slice -> its
+    permutations among the images scored for the concept; without them no slice is compared.
     """
 
     name: str
     products: Floats
     scored: Mapping[str, NDArray[np.bool_]]
     slices: Mapping[SliceKey, NDArray[np.bool_]]
+    clusters: NDArray[np.int64] | None = None
+    comparisons: Mapping[str, Mapping[SliceKey, Comparison]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +81,10 @@ class Finding:
     """What one layer says of one concept and class, in one slice (empty: all its images).
 
     ``undefined``: why there is no figure; then the other fields hold nothing. Only where a gate is the reason
-    (not ``learnt``) do ``effect`` and ``difference`` hold what counts in the family and is not reported.
+    (not ``learnt``) do ``effect``, ``difference`` and ``membership`` hold what counts in the family and is
+    not reported. ``membership`` is the studentised distance between slice and rest, its ``null`` under
+    permuted membership. ``clusters`` and ``rest_clusters``: of the images and of the class's other images
+    (images, where each is on its own).
     """
 
     concept: str
@@ -92,7 +103,10 @@ class Finding:
     effect: Measure | None = None
     rest: float | None = None
     difference: Measure | None = None
+    membership: Measure | None = None
     set_size: int = 0
+    clusters: int = 0
+    rest_clusters: int = 0
 
 
 def plan_draws(name: str, design: Design, *, pseudo_concepts: int, resamples: int, seed: int) -> PlannedDraws:
@@ -183,11 +197,26 @@ def _analyse_class(
     kept = one.scored[planned.name]
     products = np.ascontiguousarray(one.products[np.ix_(kept, columns)])
     images = len(products)
+    numbers = np.arange(len(kept)) if one.clusters is None else one.clusters
+    cluster: NDArray[np.int64] = np.unique(numbers[kept], return_inverse=True)[1]
+    comparisons = one.comparisons.get(planned.name, {})
     zero: NDArray[np.bool_] = np.asarray(~products.any(axis=1))
+
+    def clusters_of(mask: NDArray[np.bool_]) -> int:
+        return len(np.unique(cluster[mask]))
 
     def without_figures(key: SliceKey, count: int, why: str) -> Finding:
         return Finding(
-            planned.name, one.name, layer, key, count, cav, reason is None, why, set_size=planned.design.size
+            planned.name,
+            one.name,
+            layer,
+            key,
+            count,
+            cav,
+            reason is None,
+            why,
+            set_size=planned.design.size,
+            clusters=clusters_of(masks[key]),
         )
 
     masks = {(): np.ones(images, dtype=bool), **{key: mask[kept] for key, mask in one.slices.items()}}
@@ -204,6 +233,17 @@ def _analyse_class(
                 minimum=minimum_images,
             )
             absent[key] = without_figures(key, count, why)
+        elif clusters_of(mask) < minimum_images:
+            why = say(
+                "concepts.few_clusters",
+                "{images} images of class {name} to score are of {clusters} clusters; at least {minimum} "
+                "clusters are needed",
+                images=count,
+                name=one.name,
+                clusters=clusters_of(mask),
+                minimum=minimum_images,
+            )
+            absent[key] = without_figures(key, count, why)
         elif zero[mask].all():
             absent[key] = without_figures(
                 key,
@@ -217,17 +257,24 @@ def _analyse_class(
 
     size = len(columns)
     # Effects of every image: under the concept and the pseudo-concepts, and under the resampled sets.
-    effects = products @ effect_weights(tested, size).T
+    weights = effect_weights(tested, size)
+    effects = products @ weights.T
+    rounding = ROUNDING * (np.abs(products).mean(0) @ np.abs(weights).T)
 
     def comparable(key: SliceKey, mask: NDArray[np.bool_]) -> bool:
-        return bool(key) and int((~mask).sum()) >= minimum_images
+        return key in comparisons and clusters_of(~mask) >= minimum_images
+
+    def membership(key: SliceKey) -> Measure:
+        observed, permuted = studentised(effects[:, 0], comparisons[key])
+        return Measure(observed, 0.0, permuted)
 
     if reason is not None:
         for key, mask in usable.items():
             absent[key] = replace(
                 without_figures(key, int(mask.sum()), reason),
-                effect=_untold(effects[mask].mean(0)),
+                effect=_untold(_told_from_zero(effects[mask].mean(0), rounding)),
                 difference=_untold(_gap(effects, mask)) if comparable(key, mask) else None,
+                membership=membership(key) if comparable(key, mask) else None,
             )
         return [absent[key] for key in masks]
 
@@ -236,10 +283,11 @@ def _analyse_class(
     signs = derivatives(products, tested.rows[:first], tested.alpha[:first], tested.length[:first])
     above, counted = _shares(products, resampled)
     rng = generator_for(seed, f"images {one.name}")
-    draws = rng.multinomial(images, np.full(images, 1 / images), size=redrawn.shape[1]).astype(np.float64)
+    draws = _resampled_clusters(cluster, resamples=redrawn.shape[1], rng=rng)
 
     def mean_effect(mask: NDArray[np.bool_]) -> Measure:
-        return _measure(effects[mask].mean(0), _resampled_mean(draws, redrawn, mask))
+        mean = _told_from_zero(effects[mask].mean(0), rounding)
+        return _measure(mean, _resampled_mean(draws, redrawn, mask))
 
     def difference(mask: NDArray[np.bool_]) -> tuple[float, Measure]:
         rest = effects[~mask, 0].mean()
@@ -266,9 +314,23 @@ def _analyse_class(
             effect=mean_effect(mask),
             rest=rest,
             difference=gap,
+            membership=membership(key) if gap is not None else None,
+            clusters=clusters_of(mask),
+            rest_clusters=clusters_of(~mask),
             set_size=planned.design.size,
         )
     return [found.get(key) or absent[key] for key in masks]
+
+
+def _resampled_clusters(cluster: NDArray[np.int64], *, resamples: int, rng: np.random.Generator) -> Floats:
+    """How often each image is in each resample of whole clusters, shape (resamples, images).
+
+    One cluster fewer is drawn than there are: the variance of a mean is then that of n - 1 degrees of
+    freedom, which matters at 20 clusters (Rao & Wu 1988).
+    """
+    clusters = int(cluster.max()) + 1
+    drawn = rng.multinomial(max(1, clusters - 1), np.full(clusters, 1 / clusters), size=resamples)
+    return drawn[:, cluster].astype(np.float64)
 
 
 def _localise(draws: Draws, local: NDArray[np.int64]) -> Draws:
@@ -283,6 +345,15 @@ def _measure(values: Floats, resampled: Floats) -> Measure:
 def _untold(values: Floats) -> Measure:
     """A figure that counts in its family and is not reported: nobody reads its error."""
     return Measure(float(values[0]), 0.0, values[1:])
+
+
+def _told_from_zero(means: Floats, rounding: Floats) -> Floats:
+    """Mean effects, exactly 0 where single precision cannot tell them from it.
+
+    A transformation of what the network does not use moves activations that have no gradient: concept and
+    pseudo-concepts all have the effect 0, and what is left is rounding, which would be tested as a figure.
+    """
+    return np.where(np.abs(means) <= rounding, 0.0, means)
 
 
 def _gap(effects: Floats, mask: NDArray[np.bool_]) -> Floats:

@@ -14,6 +14,7 @@ level held at 5% for one test, and not in the far tails that the correction for 
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,6 +64,20 @@ class Draws:
 
     positives: Rows
     negatives: Rows
+
+
+def smallest_p_value(design: Design) -> float:
+    """What the p-value cannot fall below, however many pseudo-concepts are drawn.
+
+    The draws that could have been are all there are: 2^n patterns of swapped pairs, of which a pattern and
+    its opposite lie equally far; or the ways to choose the set's images among set and pool, by stratum.
+    """
+    if design.paired:
+        return 2.0 / 2.0**design.size
+    ways = 1
+    for stratum, count in zip(*np.unique(design.composition, return_counts=True), strict=True):
+        ways *= math.comb(int(count) + int((design.pool_strata == stratum).sum()), int(count))
+    return 1.0 / ways if ways < 10**9 else 0.0
 
 
 def generator_for(seed: int, key: str) -> np.random.Generator:

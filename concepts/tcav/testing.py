@@ -88,9 +88,27 @@ def p_values(effects: Floats, nulls: Floats) -> Floats:
     """
     if not len(effects):
         return np.zeros(0)
-    observed, pseudo = distances(effects, nulls)
-    as_far = (pseudo >= observed[:, None] - TIE).sum(axis=1)
-    return np.asarray((1.0 + as_far) / (nulls.shape[1] + 1))
+    return share_as_far(*distances(effects, nulls))
+
+
+def share_as_far(observed: Floats, null: Floats) -> Floats:
+    """Each hypothesis' share of draws at least as far as observed, the observed counted in.
+
+    Parameters
+    ----------
+    observed : float64 array, shape (hypotheses,)
+        Distances, never negative.
+    null : float64 array, shape (hypotheses, R)
+    """
+    as_far = (null >= observed[:, None] - TIE).sum(axis=1)
+    return np.asarray((1.0 + as_far) / (null.shape[1] + 1))
+
+
+def share_of_largest(observed: Floats, null: Floats) -> Floats:
+    """As `share_as_far`, against the largest distance of each joint draw (single-step max-T)."""
+    largest = null.max(axis=0)
+    as_far = (largest[None, :] >= observed[:, None] - TIE).sum(axis=1)
+    return np.asarray((1.0 + as_far) / (null.shape[1] + 1))
 
 
 def max_t(effects: Floats, nulls: Floats) -> Floats:
@@ -111,10 +129,7 @@ def max_t(effects: Floats, nulls: Floats) -> Floats:
     """
     if not len(effects):
         return np.zeros(0)
-    observed, pseudo = distances(effects, nulls)
-    largest = pseudo.max(axis=0)
-    as_far = (largest[None, :] >= observed[:, None] - TIE).sum(axis=1)
-    return np.asarray((1.0 + as_far) / (nulls.shape[1] + 1))
+    return share_of_largest(*distances(effects, nulls))
 
 
 def can_survive_holm(pseudo_concepts: int, family: int) -> bool:

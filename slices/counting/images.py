@@ -25,17 +25,23 @@ class ImageRows:
         The class of the row; multi-label logs: the class where the label is positive, else None.
     attributes : dict of str to tuple of (str or None)
         Values of each attribute, banded where bands are stated; None is missing.
+    clusters : tuple of (str or None), or None
+        The cluster of each row (None: on its own); None where the log's roles name no cluster.
+    unnamed : int
+        Rows without a file name: they are not here.
     """
 
     files: tuple[str, ...]
     labels: tuple[Text, ...]
     attributes: dict[str, tuple[Text, ...]]
+    clusters: tuple[Text, ...] | None = None
+    unnamed: int = 0
 
 
 def read_images(spec: LogSpec, image_column: str) -> ImageRows:
     """Read the image files that a log names, with their labels and attributes.
 
-    Rows without a file name are left out.
+    Rows without a file name are left out, and counted.
 
     Raises
     ------
@@ -44,11 +50,13 @@ def read_images(spec: LogSpec, image_column: str) -> ImageRows:
     """
     source = open_source(spec.path, spec.root)
     roles = [(image_column, "image column"), *((a.column, f"attribute '{a.name}'") for a in spec.attributes)]
-    roles += [(c, r) for c, r in ((spec.label, "label"), (spec.klass, "class")) if c is not None]
+    named = ((spec.label, "label"), (spec.klass, "class"), (spec.cluster, "cluster"))
+    roles += [(c, r) for c, r in named if c is not None]
     source.require(roles)
     files = _texts(source, image_column, spec)
     labels = _labels(source, spec, len(files))
     attributes = {a.name: _attribute(source, a, spec) for a in spec.attributes}
+    clusters = None if spec.cluster is None else _texts(source, spec.cluster, spec)
     order = sorted(
         (row for row, name in enumerate(files) if name is not None),
         key=lambda row: (files[row], labels[row] is not None, labels[row] or ""),
@@ -59,6 +67,8 @@ def read_images(spec: LogSpec, image_column: str) -> ImageRows:
         tuple(str(files[row]) for row in order),
         tuple(labels[row] for row in order),
         {name: tuple(values[row] for row in order) for name, values in attributes.items()},
+        None if clusters is None else tuple(clusters[row] for row in order),
+        len(files) - len(order),
     )
 
 

@@ -93,6 +93,10 @@ KINDS: dict[str, tuple[Callable[[Path], None], str]] = {
         r"flie",
     ),
     "images that are not there": (no_images, r"empty|not found|not there|cannot"),
+    "a class that is named twice": (
+        changed(('classes = ["loop"]', 'classes = ["loop", "loop"]')),
+        r"classes names 'loop' twice",
+    ),
     "too few pseudo-concepts to reject": (
         changed(("pseudo_concepts = 300", "pseudo_concepts = 19")),
         r"pseudo_concepts is 19; at confidence 0\.95 no test could reject: at least 20 are needed",

@@ -592,6 +592,7 @@ def concept(
 
 
 DRIVES = concept("drives", effect=(2.0, 1.0, 3.0), p=0.003)
+WITHIN = concept("drives", effect=(0.0245, 0.0001, 0.0490), p=0.003)
 NULL = concept(layer="b")
 UNLEARNT = concept("not_learnt", layer="b", effect=None, p=None, undefined="Too few images.")
 
@@ -604,6 +605,10 @@ UNLEARNT = concept("not_learnt", layer="b", effect=None, p=None, undefined="Too 
         ([NULL], 0.04, "cannot_tell", "b"),
         ([NULL], None, "cannot_tell", "b"),  # without a margin, non-significance is never a pass
         ([NULL, DRIVES], 0.1, "fails", "a"),  # at any layer
+        ([NULL, WITHIN], 0.1, "meets", "b"),  # an effect inside the margin counts as none
+        ([NULL, WITHIN], 0.04, "fails", "a"),
+        ([NULL, WITHIN], None, "fails", "a"),
+        ([UNLEARNT, WITHIN], 0.1, "cannot_tell", "b"),
         ([UNLEARNT, DRIVES], 0.1, "fails", "a"),
         ([UNLEARNT, concept(layer="a")], 0.1, "cannot_tell", "b"),  # learnt at every layer
         ([concept("opposes", effect=(-2.0, -3.0, -1.0), p=0.003)], 0.1, "cannot_tell", "a"),

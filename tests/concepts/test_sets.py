@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from concepts.tcav.scores import effect_weights, train_directions
-from concepts.tcav.sets import Design, Draws, draw_sets, generator_for, largest_composition, resample_sets
+from concepts.tcav.sets import (
+    Design,
+    Draws,
+    draw_sets,
+    generator_for,
+    largest_composition,
+    resample_sets,
+    smallest_p_value,
+)
 from concepts.tcav.testing import max_t, p_values
 
 
@@ -79,6 +87,21 @@ def test_the_set_is_as_large_as_concept_and_a_quarter_of_the_pool_allow() -> Non
     two = largest_composition(np.array([0] * 10 + [1] * 10), np.array([0] * 40 + [1] * 8), rng=rng)
     assert two.tolist() == [0] * 10 + [1] * 2
     assert len(largest_composition(same, np.ones(1000, int), rng=rng)) == 0
+
+
+def test_a_design_says_the_smallest_p_value_that_its_draws_allow() -> None:
+    def paired(size: int) -> Design:
+        zeros = np.zeros(size, int)
+        return Design(size + np.arange(size), zeros, np.arange(size), zeros, zeros, True)
+
+    assert smallest_p_value(paired(4)) == 2 / 16
+    # What is drawn keeps to it: 4 pairs swapped by coin, whatever the effect.
+    draws = draw_sets(paired(4), pseudo_concepts=400, splits=1, rng=np.random.default_rng(0))
+    assert len({tuple(sorted(one.ravel().tolist())) for one in draws.positives}) == 16
+    strata = np.array([0, 0, 0, 0, 1, 1, 1, 1])
+    matched = Design(np.array([8, 9]), np.array([0, 1]), np.arange(8), strata, np.array([0, 1]))
+    assert smallest_p_value(matched) == 1 / 25
+    assert smallest_p_value(_design(0)) < 1e-9
 
 
 def test_pairs_are_swapped_by_a_fair_coin_and_never_for_the_concept() -> None:

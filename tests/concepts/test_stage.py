@@ -13,8 +13,9 @@ import pytest
 from concepts.errors import ConceptError
 from concepts.recordings.recorder import ActivationRecorder
 from concepts.records import ConceptResult, ConceptSpec, ConceptStage, LogImages
+from concepts.sources import TrainingTable, _one_a_cluster, plan_concepts
 from concepts.stage import consistency_notes, entanglement_notes, run_concepts
-from concepts.tcav.analysis import Finding
+from concepts.tcav.analysis import Finding, _resampled_clusters
 from concepts.tcav.verdicts import conclude
 from tests.concepts.conftest import FORM, World
 
@@ -196,6 +197,84 @@ def test_a_concept_from_the_logs_metadata_is_matched_and_scored_elsewhere(world:
     ).results
     assert result.undefined is not None
     assert result.undefined.endswith("have 4 others of the same label to match them; at least 40 are needed")
+
+
+def test_a_cluster_gives_one_image_to_a_set_and_is_scored_nowhere_it_trains(world: World) -> None:
+    """Patients of 3 images; the tint is the patient's, so that sets of images would be sets of patients."""
+    import concepts.stage as module
+
+    patient = np.arange(300) // 3
+    tint = np.where(patient % 7 == 0, "B", "A")
+    log = replace(
+        world.log,
+        attributes={"tint": tuple(tint.tolist())},
+        clusters=tuple(f"p{one}" for one in patient.tolist()),
+        labels=tuple("yes" if one % 2 else "no" for one in patient.tolist()),
+    )
+    spec = world.spec(
+        ConceptSpec("tinted", where={"tint": "B"}),
+        ConceptSpec("dark", transform="darken"),
+        random=None,
+        log=log,
+        minimum_images=4,
+        slices=((("tint", "A"),),),
+    )
+    library = module.open_library(spec, progress=lambda *_: None)
+    table = TrainingTable()
+    planned = plan_concepts(spec, library, table)
+    logged = library.logged()
+    units = np.array(module.units_of(log, logged))
+    unit_of = {one.name: unit for one, unit in zip(logged, units.tolist(), strict=True)}
+    (yes,) = module.images_of_classes(log, ("yes",), world.model.outputs)
+    scored = module._who_is_scored(yes, planned, logged, units)
+    for concept in planned:
+        assert concept.design is not None
+        rows = np.unique(np.concatenate([concept.design.pool, concept.design.positives]))
+        trained = {table.images[row].name for row in rows.tolist()}
+        assert len({unit_of[name] for name in trained}) == len(trained)
+        mine = set(units[np.array(yes.rows)[scored[concept.spec.name]]].tolist())
+        assert not mine & {unit_of[name] for name in trained}
+        assert concept.described.source.endswith(", one image a cluster")
+    stage = run_concepts(spec)
+    whole = stage.results[0]
+    assert whole.clusters is not None
+    assert whole.images == 3 * whole.clusters
+    assert "no cluster both trains a vector" in stage.method
+    short = run_concepts(replace(spec, minimum_images=30)).results[0].undefined
+    assert short is not None
+    assert short.endswith("at least 30 are needed, one image a cluster")
+    few = replace(log, clusters=tuple(f"p{one % 24}" for one in patient.tolist()))
+    assert run_concepts(world.spec(world.folder("spot"), log=few)).results[0].undefined == (
+        "150 images of class yes to score are of 12 clusters; at least 20 clusters are needed"
+    )
+
+
+def test_images_of_one_cluster_are_resampled_together() -> None:
+    """The error of a mean over 30 patients of 5 equal images is that of 30 values, with 29 degrees."""
+    values = np.random.default_rng(0).standard_normal(30)
+    draws = _resampled_clusters(np.repeat(np.arange(30), 5), resamples=4000, rng=np.random.default_rng(1))
+    means = draws @ np.repeat(values, 5) / draws.sum(1)
+    assert means.std(ddof=1) == pytest.approx(values.std(ddof=1) / np.sqrt(30), rel=0.05)
+
+
+def test_a_mixed_cluster_gives_what_its_label_lacks() -> None:
+    log = LogImages(Path(), tuple("abcdefghij"), ("yes",) * 10, {})
+    units = list("ppqrstuvww")
+    has = dict(enumerate([True, False, False, False, False, False, False, False, True, False]))
+    chosen = _one_a_cluster(range(10), has, units, log, np.random.default_rng(0))
+    assert len(chosen) == 8
+    # Six without it: one with it is wanted, and then one more (0 x 4 < 6, 1 x 4 < 6).
+    assert sum(has[row] for row in chosen) == 2
+
+
+def test_so_few_pairs_that_no_pattern_is_rare_are_a_reason(world: World) -> None:
+    log = world.log
+    spec = world.spec(ConceptSpec("dark", transform="darken"), random=None, minimum_images=4)
+    reasons = []
+    for seed in range(4):
+        part = LogImages(log.root, log.files[:10], log.labels[:10], {})
+        reasons += [run_concepts(replace(spec, log=part, seed=seed)).results[0].undefined or ""]
+    assert any("no p-value falls below 0.125" in one for one in reasons)
 
 
 def test_a_transformation_is_a_paired_concept(world: World) -> None:

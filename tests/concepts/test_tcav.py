@@ -12,7 +12,7 @@ from captum.attr import LayerGradientXActivation
 from captum.concept import TCAV, Classifier, Concept
 
 from concepts.model.taps import activations, gradients
-from concepts.tcav.analysis import _gap, _resampled_mean
+from concepts.tcav.analysis import ScoredClass, _gap, _resampled_mean, analyse_concept, plan_draws
 from concepts.tcav.gates import auc_interval, cosine_matrix, judge, measure_quality
 from concepts.tcav.gram import grams
 from concepts.tcav.scores import (
@@ -26,6 +26,7 @@ from concepts.tcav.scores import (
     train_directions,
 )
 from concepts.tcav.sets import Design, draw_sets
+from concepts.tcav.testing import p_values
 from tests.concepts.planted import NETWORKS, Images, centre, draw, train
 
 SIZE = 20
@@ -256,6 +257,34 @@ def _cosines(vectors: np.ndarray) -> np.ndarray:
 def test_a_difference_within_single_precision_is_zero() -> None:
     effects = np.array([[1.0, 2.0], [1.0 + 1e-9, 2.5]])
     np.testing.assert_array_equal(_gap(effects, np.array([False, True])), [0.0, 0.5])
+
+
+def test_an_effect_within_single_precision_is_zero_and_no_claim() -> None:
+    """A transformation that moves only what no logit looks at; kernels leave the last digits of the rest."""
+    rng = np.random.default_rng(0)
+    pairs, width = 40, 20
+    plain = rng.standard_normal((pairs, width)).astype(np.float32)
+    changed = plain * np.float32(1 + 6e-8)
+    changed[:, width // 2 :] += 2.0
+    table = np.concatenate([plain, changed]).astype(np.float64)
+    slopes = rng.standard_normal((50, width)) + 1.0
+    slopes[:, width // 2 :] = 0.0
+    zeros = np.zeros(pairs, int)
+    design = Design(pairs + np.arange(pairs), zeros, np.arange(pairs), zeros, zeros, True)
+    finding = analyse_concept(
+        table @ table.T,
+        plan_draws("mark", design, pseudo_concepts=39, resamples=20, seed=1),
+        [ScoredClass("yes", slopes @ table.T, {"mark": np.ones(50, dtype=bool)}, {})],
+        layer="deep",
+        solver="mean_difference",
+        confidence=0.95,
+        minimum_images=20,
+        seed=1,
+    )[0][0]
+    assert finding.learnt
+    assert finding.effect is not None
+    assert finding.effect.value == 0.0
+    assert p_values(np.zeros(1), finding.effect.null[None])[0] == 1.0
 
 
 def test_resampled_means_weigh_images_and_skip_empty_draws() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from concepts.records import Cav
+from concepts.records import Cav, ConceptResult
 from concepts.tcav.analysis import Finding, Measure
 from concepts.tcav.testing import max_t, p_values
 from concepts.tcav.verdicts import conclude, limits, score_limits, verdict_of
@@ -88,6 +88,7 @@ def _share_as_far(value: float) -> float:
 
 def test_families_are_adjusted_apart_and_undefined_findings_stay_out() -> None:
     sliced = _finding(1.2, slice=(("site", "a"),), rest=0.5, difference=Measure(0.7, 0.1, NULL), images=50)
+    sliced = replace(sliced, membership=Measure(5.0, 0.0, np.abs(NULL)))
     missed = _finding(0.0, undefined="17 images", effect=None, score=None, concept="null")
     whole, part, absent = conclude([_finding(0.97), sliced, missed], confidence=0.95)
     assert whole.p_value == whole.p_adjusted == pytest.approx(_share_as_far(0.97))
@@ -142,3 +143,36 @@ def test_a_gate_that_favours_large_effects_raises_no_alarms(monkeypatch: pytest.
     # The largest p-value below 5% that 59 pseudo-concepts can give is 2 / 60.
     assert abs(alarms / runs - 2 / 60) < 4 * np.sqrt(2 / 60 * 58 / 60 / runs)
     assert chosen / runs > 0.09
+
+
+def test_an_effect_whose_interval_holds_zero_is_no_claim() -> None:
+    assert verdict_of(_finding(1.0, effect=Measure(1.0, 0.6, NULL)), 0.001, confidence=0.95) == (
+        "no_effect_shown"
+    )
+    # 40 images of a set, but 6 clusters to score: the interval is that of 5 degrees of freedom.
+    few = _finding(1.0, effect=Measure(1.0, 0.45, NULL))
+    assert verdict_of(few, 0.001, confidence=0.95) == "drives"
+    assert verdict_of(replace(few, clusters=6), 0.001, confidence=0.95) == "no_effect_shown"
+
+
+def _compared(value: float, error: float, pseudo: np.ndarray, away: float) -> ConceptResult:
+    sliced = _finding(
+        2.0,
+        slice=(("site", "a"),),
+        difference=Measure(value, error, pseudo),
+        membership=Measure(away, 0.0, np.linspace(0, 3, 399)),
+    )
+    return conclude([sliced], confidence=0.95)[0]
+
+
+def test_a_difference_needs_both_tests_and_its_interval() -> None:
+    near = NULL / 100
+    both = _compared(1.0, 0.2, near, 9.0)
+    assert (both.difference_verdict, both.difference_p_adjusted) == ("higher", pytest.approx(1 / 400))
+    assert _compared(-1.0, 0.2, near, 9.0).difference_verdict == "lower"
+    random_slice = _compared(1.0, 0.2, near, 1.5)
+    assert random_slice.difference_verdict == "not_shown"
+    assert random_slice.difference_p_value == pytest.approx(0.5, abs=0.01)
+    as_the_pseudo_concepts = _compared(1.0, 0.2, 2 * NULL, 9.0)
+    assert as_the_pseudo_concepts.difference_verdict == "not_shown"
+    assert _compared(1.0, 0.6, near, 9.0).difference_verdict == "not_shown"

@@ -152,7 +152,11 @@ def test_a_failing_group_is_joined_with_the_concepts_that_act_more_there() -> No
     assert concept_charts.joined(p) == ()
     records = [
         r.model_copy(
-            update={"difference": Limits(value=1.9, low=1.2, high=2.6), "difference_p_adjusted": 0.02}
+            update={
+                "difference": Limits(value=1.9, low=1.2, high=2.6),
+                "difference_p_adjusted": 0.02,
+                "difference_verdict": "higher",
+            }
         )
         if r.slice == {"scanner": "Canon"}
         else r
@@ -162,11 +166,29 @@ def test_a_failing_group_is_joined_with_the_concepts_that_act_more_there() -> No
     sentences = concept_charts.joined(phrases(known))
     assert len(sentences) == 1
     assert sentences[0].startswith(
-        "scanner: Canon fails (Recall: at least 85%); there “ruler” moves “pneumothorax”"
+        "scanner: Canon fails (Recall: at least 85%); there “ruler” drives “pneumothorax”"
     )
     assert "1.900 logits (1.200 to 2.600), adjusted p 0.020" in sentences[0]
     grid = concept_charts.concept_grids(phrases(known))[0].grid
     assert "▲ 2.400" in {cell.text for row in grid.cells for cell in row if cell}
+
+    def said(metric: str, **update: object) -> tuple[str, ...]:
+        changed = [r.model_copy(update=update) if r.slice == {"scanner": "Canon"} else r for r in records]
+        results = evidence.results.model_copy(update={"concepts": changed})
+        findings = [f.model_copy(update={"metric": metric}) if f.slice else f for f in evidence.findings]
+        return concept_charts.joined(
+            phrases(evidence.model_copy(update={"results": results, "findings": findings}))
+        )
+
+    # What opposes the class, and less so here, moves nothing "more"; nor does what is not shown to drive.
+    assert said("recall", verdict="opposes") == ()
+    assert said("recall", verdict="no_effect_shown") == ()
+    assert said("recall", difference_verdict="not_shown") == ()
+    (opposing,) = said("recall", verdict="opposes", difference_verdict="lower")
+    assert "there “ruler” opposes “pneumothorax” at" in opposing
+    assert "not labelled" not in opposing
+    (false_alarms,) = said("fpr")
+    assert "The rule counts images that are not labelled “pneumothorax”; the effect" in false_alarms
 
 
 def test_above_2000_slices_paper_prints_what_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:

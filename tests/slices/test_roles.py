@@ -426,6 +426,20 @@ def test_image_rows_are_sorted_and_banded(tmp_path: Path) -> None:
     assert rows.files == ("a.png", "b.png")
     assert rows.labels == ("0", "1")
     assert rows.attributes == {"sex": (None, "F"), "age": ("<40", "40+")}
+    assert (rows.clusters, rows.unnamed) == (None, 1)
+
+
+def test_image_rows_keep_their_cluster(tmp_path: Path) -> None:
+    columns = {
+        "file": ["b.png", "a.png", "c.png"],
+        "label": [1, 0, 1],
+        "prediction": [1, 1, 1],
+        "patient": [7, None, 7],
+    }
+    pq.write_table(pa.table(columns), tmp_path / "log.parquet")
+    spec = LogSpec("log.parquet", tmp_path, "label", PREDICTED, (), positive="1", cluster="patient")
+    rows = read_images(spec, "file")
+    assert (rows.files, rows.clusters) == (("a.png", "b.png", "c.png"), (None, "7", "7"))
 
 
 def test_multilabel_image_rows_name_the_class_where_the_label_is_positive(tmp_path: Path) -> None:
