@@ -213,9 +213,7 @@ def _is_constant(
     """Whether all images have one gradient; most layers differ within the first few and cost no more."""
     first: torch.Tensor | None = None
     for batch in torch.split(tried, FEW):
-        slopes = tap(
-            loaded.module, [name], batch.to(device_of(loaded.module)), list(columns), output=output
-        ).gradients[name]
+        slopes = tap(loaded.module, [name], batch, list(columns), output=output).gradients[name]
         first = slopes[:, :1] if first is None else first
         if not torch.allclose(slopes, first.expand_as(slopes), rtol=1e-4, atol=1e-7):
             return False
