@@ -130,7 +130,10 @@ def _run(loaded: Loaded, out: Path, *, quiet: bool) -> NoReturn:
 
     with shown(quiet=quiet) as progress:
         evidence = run(loaded, out=out, progress=progress)
-    typer.echo(summarise(evidence))
+    try:
+        typer.echo(summarise(evidence))
+    except BrokenPipeError:  # nobody reads the summary; the verdict stands in the report and the exit code
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     raise typer.Exit(EXIT_CODES[evidence.verdict.outcome])
 
 
@@ -290,7 +293,11 @@ def invoke(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return _interrupted()
     except BrokenPipeError:
-        return 0
+        # Nobody reads on, as behind `| head`; but a run that stops for it has decided nothing.
+        return INTERNAL if arguments[:1] == ["run"] else 0
+    except SystemExit as error:
+        # Ours end with typer.Exit: somebody's code ended the process, and 0 would read as a pass.
+        return _told(f"internal error: something called sys.exit({error.code!r}) within the run", INTERNAL)
     except Exception as error:
         return _failed(error)
     if result == INTERRUPTED:  # typer turns Ctrl-C within a command into this, without a word

@@ -28,6 +28,15 @@ def layers(loaded: Loaded) -> str:
     asked = to_concept_spec(loaded, images=None, slices=())
     if asked is None:
         raise InputError("The configuration has no [model]: there are no layers to list.")
+    if asked.recorded is not None:
+        from concepts.recordings.reader import read_recording
+
+        held = read_recording(asked.recorded).layers
+        named = ", ".join(f'"{name}" ({values:,} values)' for name, values in held.items())
+        raise InputError(
+            f"[concepts] recorded names the recording '{asked.recorded.name}' in place of a model, and "
+            f"`xaudit layers` runs a model; the recording holds the layers {named}."
+        )
     allow_factory(loaded)
     with paths_as_configured(loaded):
         concepts = loaded.config.concepts

@@ -238,6 +238,7 @@ def to_concept_spec(
             ),
             output=model.output,
             pooling=model.pooling,
+            pooling_stated="pooling" in model.model_fields_set,
         ),
         concepts=tuple(
             ConceptSpec(

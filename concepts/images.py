@@ -24,6 +24,8 @@ FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "PPM")
 """What a file may hold, whatever it is called: Pillow would hand others to programs (EPS to Ghostscript)."""
 _SETTINGS = RLock()
 """Pillow's settings are the process's: one thread at a time changes and restores them."""
+LARGEST_SIDE = 16_384  # pixels of a model's input
+LARGEST_IMAGE = 2**24  # pixels x channels of one: a batch of 64 in float32 takes 4 GiB
 SIXTEEN_BIT = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})
 
 Pixels = np.ndarray[tuple[int, int, int], np.dtype[np.float32]]
@@ -85,7 +87,13 @@ def locate(root: Path, files: Sequence[str]) -> tuple[Path, ...]:
                 "names must be relative to it, with forward slashes and without '..'."
             )
         path = root / parts
-        if not path.is_file():
+        try:
+            found = path.is_file()
+        except OSError as error:  # a name longer than the file system takes
+            raise ConceptError(
+                f"Image name '{name[:80]}…' in the log cannot be looked up under {root}: {error.strerror}"
+            ) from error
+        if not found:
             missing.append(name)
         paths.append(path)
     if missing:
@@ -102,13 +110,19 @@ def check_format(form: InputFormat) -> None:
     Raises
     ------
     ConceptError
-        Channels other than 1 or 3, a size below 1 pixel, a mean or standard deviation of another length
-        than the channels, or a standard deviation that is not positive.
+        Channels other than 1 or 3, a size below 1 pixel or beyond what memory holds, a mean or
+        standard deviation of another length than the channels, or a standard deviation that is not positive.
     """
     if form.channels not in (1, 3):
         raise ConceptError(f"[model] input: channels must be 1 (grey) or 3 (RGB), found {form.channels}.")
     if len(form.size) != 2 or min(form.size) < 1:
         raise ConceptError(f"[model] input: size must be [height, width] in pixels, found {list(form.size)}.")
+    pixels = form.size[0] * form.size[1] * form.channels
+    if max(form.size) > LARGEST_SIDE or pixels > LARGEST_IMAGE:
+        raise ConceptError(
+            f"[model] input: size {list(form.size)} is too large: at most {LARGEST_SIDE} pixels a side and "
+            f"{LARGEST_IMAGE:,} values an image."
+        )
     for name, values in (("mean", form.mean), ("std", form.std)):
         if len(values) != form.channels:
             raise ConceptError(

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from concepts.errors import ConceptError
+from concepts.cache.mapped import BLOCK, release
+from concepts.errors import ConceptError, ModelError
 from concepts.images import hash_images, list_images, locate
 from concepts.records import ConceptSpec, ConceptStageSpec, LogImages
 from concepts.sources import ImageLibrary, TrainingImage
+from slices.said import say
 
 if TYPE_CHECKING:
     from concepts.cache.content import Collected
@@ -39,7 +41,8 @@ class Measured:
     """Activations and gradients.
 
     ``activations``: layer -> shape (table rows, width); ``gradients``: layer -> class -> shape (images of
-    the class, width); ``layers``: layer -> its shape in words; ``recording_sha256``: of a recording.
+    the class, width); ``layers``: layer -> its shape in words; ``recording_sha256``: of a recording;
+    ``notes``: sentences for the report.
     """
 
     activations: Mapping[str, Matrix]
@@ -47,6 +50,7 @@ class Measured:
     layers: Mapping[str, str]
     weights_sha256: str | None
     recording_sha256: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 class MeasuringLibrary(ImageLibrary, Protocol):
@@ -182,6 +186,7 @@ def _measure_with_model(
     )
     activations = dict(trained.activations)
     gradients: dict[str, dict[str, Matrix]] = {layer: {} for layer in activations}
+    ranges: list[tuple[float, float]] = []
     for one in classes:
         if not one.rows:
             continue
@@ -198,9 +203,38 @@ def _measure_with_model(
         )
         for layer in activations:
             gradients[layer][one.name] = scored.gradients[layer][0]
+        assert scored.logits is not None  # a column was asked for
+        ranges.append(_finite_range(scored.logits, one.name))
     if spec.cache is not None:
         bound(spec.cache, gigabytes=spec.cache_gigabytes)
-    return Measured(activations, gradients, _described(trained), loaded.sha256)
+    for layer, values in activations.items():
+        _refuse_unsound(values, f"activations of layer '{layer}'")
+    for layer, by_class in gradients.items():
+        for name, values in by_class.items():
+            _refuse_unsound(values, f"gradients of class '{name}' at layer '{layer}'")
+    found = (min(low for low, _ in ranges), max(high for _, high in ranges)) if ranges else None
+    return Measured(activations, gradients, _described(trained), loaded.sha256, notes=output_notes(found))
+
+
+def output_notes(found: tuple[float, float] | None) -> tuple[str, ...]:
+    """What the range of all logits (least, greatest) gives to say: probabilities look like logits to a test.
+
+    The derivative of a sigmoid is the logit's times p(1 - p), which is nearly 0 where the model is sure; a
+    layer's effect would be that of the undecided images. Logits may lie in [0, 1] by chance, so it is said
+    and not refused.
+    """
+    if found is None or found[0] < 0 or found[1] > 1:
+        return ()
+    return (
+        say(
+            "concepts.outputs_within_one",
+            "All outputs of the model for the scored images lie between {least:.3g} and {greatest:.3g}, as "
+            "probabilities do: if a sigmoid ends the model, the effects below are of probabilities and not "
+            "of logits, and nearly 0 for images that it is sure of; leave it out of the factory's module.",
+            least=found[0],
+            greatest=found[1],
+        ),
+    )
 
 
 def _described(collected: Collected) -> dict[str, str]:
@@ -209,3 +243,29 @@ def _described(collected: Collected) -> dict[str, str]:
 
 def _paths(images: Sequence[TrainingImage]) -> tuple[Path, ...]:
     return tuple(image.path for image in images if image.path is not None)
+
+
+def _refuse_unsound(values: Matrix, words: str) -> None:
+    """Refuse numbers that are none, a few rows at a time.
+
+    Raises
+    ------
+    ModelError
+        NaN or an infinity; the number of images is said.
+    """
+    step = max(1, BLOCK // (4 * max(1, values.shape[1])))
+    bad = 0
+    for start in range(0, len(values), step):
+        bad += int((~np.isfinite(values[start : start + step]).all(axis=1)).sum())
+        release(values)
+    if bad:
+        raise ModelError(
+            f"The {words} are NaN or infinite for {bad} of {len(values)} images; the model divides by zero "
+            "or takes the logarithm of one there: correct it, or take these images out."
+        )
+
+
+def _finite_range(logits: Matrix, klass: str) -> tuple[float, float]:
+    if not np.isfinite(logits).all():
+        _refuse_unsound(logits, f"outputs of the model for class '{klass}'")
+    return float(logits.min()), float(logits.max())

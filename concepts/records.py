@@ -38,6 +38,7 @@ class ModelSpec:
     input: InputFormat
     output: str | int | None = None  # which head of a multi-output model
     pooling: Literal["flatten", "mean", "class_token"] = "flatten"
+    pooling_stated: bool = False  # a recording must then have been made with it
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,6 +122,7 @@ def run_concepts(spec: ConceptStageSpec, *, progress: Progress = _silent) -> Con
         pseudo_concepts=spec.pseudo_concepts,
         layers=dict(measured.layers),
         notes=(
+            *measured.notes,
             *consistency_notes(results, layers=len(measured.layers)),
             *entanglement_notes([one.name for one in draws], entanglement),
         ),

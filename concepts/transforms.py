@@ -13,6 +13,7 @@ from importlib import import_module
 import numpy as np
 
 from concepts.errors import ConceptError
+from concepts.foreign import foreign
 from concepts.images import Pixels
 
 Transform = Callable[[Pixels], Pixels]
@@ -75,15 +76,23 @@ def find_transform(name: str) -> Transform:
     Raises
     ------
     ConceptError
-        The name is unknown, the function cannot be imported, or (on use) returns another shape, values
-        that are not finite or lie outside [0, 1].
+        The name is unknown, the function cannot be imported, or (on use) raises, returns something that is
+        no array of numbers, another shape, values that are not finite or lie outside [0, 1].
     """
     chosen = BUILT_IN.get(name)
     if chosen is None:
         chosen = _import(name)
 
     def checked(image: Pixels) -> Pixels:
-        changed = np.asarray(chosen(image.copy()), dtype=np.float32)
+        with foreign(f"Transformation '{name}'", ConceptError):
+            returned = chosen(image.copy())
+        try:
+            changed = np.asarray(returned, dtype=np.float32)
+        except (TypeError, ValueError) as error:
+            raise ConceptError(
+                f"Transformation '{name}' returned {type(returned).__name__}, expected an array of floats in "
+                "[0, 1] of the image's shape (channels, height, width)."
+            ) from error
         if changed.shape != image.shape:
             raise ConceptError(
                 f"Transformation '{name}' returned shape {changed.shape} for an image of shape "
@@ -107,10 +116,15 @@ def _import(name: str) -> Transform:
             f"Transformation '{name}' is unknown; built in are {', '.join(BUILT_IN)}, or give "
             f"'package.module:function'.{meant}"
         )
+    if not function.isidentifier() or not all(part.isidentifier() for part in module.split(".")):
+        raise ConceptError(f"Transformation '{name}' is not of the form 'package.module:function'.")
     try:
-        found = getattr(import_module(module), function)
-    except (ImportError, AttributeError) as error:
-        raise ConceptError(f"Transformation '{name}' cannot be imported: {error}.") from error
+        with foreign(f"Importing transformation '{name}'", ConceptError):
+            found = getattr(import_module(module), function)
+    except ConceptError as error:
+        if isinstance(error.__cause__, (ImportError, AttributeError)):
+            raise ConceptError(f"Transformation '{name}' cannot be imported: {error.__cause__}.") from error
+        raise
     if not callable(found):
         raise ConceptError(f"Transformation '{name}' is not a function.")
     chosen: Transform = found

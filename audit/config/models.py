@@ -237,7 +237,7 @@ class Statistics(Table):
 class Input(Table):
     """How an image becomes the model's input."""
 
-    size: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2, max_length=2)]
+    size: Annotated[list[Annotated[int, Field(ge=1, le=16_384)]], Field(min_length=2, max_length=2)]
     channels: Literal[1, 3] = 3
     mean: list[Finite] = Field(default=[])
     std: list[Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(default=[])
@@ -298,7 +298,7 @@ class Concepts(Table):
     image_column: Text | None = None
     classes: list[Text] = Field(default=[])
     random: Text | None = None
-    pseudo_concepts: Annotated[int, Field(ge=19)] = 300
+    pseudo_concepts: Annotated[int, Field(ge=19, le=100_000)] = 300
     minimum_images: Annotated[int, Field(ge=2)] = 20
     cav: Literal["mean_difference", "pattern", "ridge", "logistic"] = "mean_difference"
     slices: list[Text] = Field(default=[])
@@ -423,6 +423,13 @@ class Config(Table):
                     f"[concepts] pseudo_concepts is {self.concepts.pseudo_concepts}; at confidence "
                     f"{self.statistics.confidence:g} no test could reject: at least {needed} are needed"
                 )
+            if self.model is not None and self.concepts.recorded is not None:
+                for key in ("weights", "factory", "output"):
+                    if getattr(self.model, key) is not None:
+                        raise wrong(
+                            f"[model] '{key}' has no use beside [concepts] recorded, which stands for the "
+                            "model: take one of them away"
+                        )
             if self.model is not None and self.model.weights is None and self.concepts.recorded is None:
                 raise wrong(
                     "[model] 'weights' is missing: name the weights file, or a recording under [concepts]"

@@ -27,7 +27,7 @@ import numpy as np
 
 from concepts.cache.mapped import Matrix
 from concepts.cache.store import Entry, trim
-from concepts.errors import ModelError
+from concepts.errors import ConceptError, ModelError
 from concepts.images import check_format, hash_images, normalise, read_batch, read_pixels
 from concepts.records import ModelSpec
 from concepts.transforms import Transform, find_transform
@@ -95,7 +95,7 @@ def collect(
     Raises
     ------
     ConceptError
-        An image cannot be read, or a transformation cannot be applied.
+        An image cannot be read, a transformation cannot be applied, or the cache cannot be written.
     ModelError
         A layer cannot be tapped (see ``concepts.model.taps.plan_taps``), or there is no image.
     """
@@ -111,7 +111,7 @@ def collect(
     plan = plan_taps(
         loaded.module,
         spec.layers,
-        read_batch(paths[:1], spec.input),
+        read_batch(paths[:3], spec.input),
         spec.pooling,
         output=spec.output,
         classes=len(spec.outputs),
@@ -125,12 +125,19 @@ def collect(
             quantity: Entry(root / address(loaded, spec, quantity), width)
             for quantity, width in quantities.items()
         }
+        _check_folder(root)
         work = _Work(loaded, spec, plan, tuple(columns), entries, {image.key: image for image in images})
         _forget_if_stale(work)
         held = {quantity: entry.held() for quantity, entry in entries.items()}
         missing = [key for key in work.images if any(key not in known for known in held.values())]
         if missing:
-            _compute(work, missing, held, progress or _quiet)
+            try:
+                _compute(work, missing, held, progress or _quiet)
+            except OSError as error:
+                raise ConceptError(
+                    f"Activations cannot be kept in {root}: {error.strerror or error}; make room there, or "
+                    "name another folder as cache in [concepts] (TMPDIR where there is none)."
+                ) from error
         rows = {
             quantity: entry.rows([image.key for image in images], scratch / f"{number}.npy")
             for number, (quantity, entry) in enumerate(entries.items())
@@ -145,6 +152,25 @@ def collect(
         plan=plan,
         computed=len(missing),
     )
+
+
+def _check_folder(root: Path) -> None:
+    """Make the store's folder before the network runs.
+
+    Raises
+    ------
+    ConceptError
+        It is a file, or cannot be made or written to.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=root):
+            pass
+    except (OSError, ValueError) as error:
+        raise ConceptError(
+            f"[concepts] cache '{root.name}' cannot be used as a folder to write to: "
+            f"{getattr(error, 'strerror', error)}; name another, or leave it out."
+        ) from error
 
 
 def bound(cache: Path, *, gigabytes: float) -> None:

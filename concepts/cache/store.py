@@ -103,7 +103,7 @@ class Entry:
             try:
                 keys = json.loads(index.read_text(encoding="utf-8"))
                 values = open_matrix(index.with_suffix(".npy"))
-            except (OSError, ValueError, EOFError):
+            except (OSError, ValueError, EOFError, RecursionError):
                 continue
             listed = isinstance(keys, list) and all(isinstance(key, str) for key in keys)
             if listed and values.shape == (len(keys), self.width):

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from concepts.errors import ModelError
+from concepts.foreign import one_line
 
 if TYPE_CHECKING:
     from torch.utils.hooks import RemovableHandle
@@ -68,6 +69,28 @@ def exact_arithmetic() -> Iterator[None]:
             stack.callback(setattr, kernels, "fp32_precision", kernels.fp32_precision)
             kernels.fp32_precision = "ieee"
         yield
+
+
+def run_model(module: nn.Module, batch: Tensor) -> object:
+    """What the model returns for a batch, which is moved to its device first.
+
+    Raises
+    ------
+    ModelError
+        The forward pass raises anything, or tries to end the process; one line.
+    torch.OutOfMemoryError
+        The GPU's memory does not hold the pass.
+    """
+    try:
+        return module(batch.to(device_of(module)))
+    except (ModelError, torch.OutOfMemoryError):
+        raise
+    except (Exception, SystemExit) as error:
+        raise ModelError(
+            f"The model cannot run on images of shape {list(batch.shape)} (images, channels, height, "
+            f"width): {one_line(error)}; check [model] input, and that the forward pass takes any number of "
+            "images."
+        ) from error
 
 
 def split_output(out: object, layer: str) -> tuple[Tensor, Replace]:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from concepts.errors import ModelError
-from concepts.images import noise_images
-from concepts.model.hooks import device_of, exact_arithmetic, hooked, split_output
+from concepts.images import check_format, noise_images
+from concepts.model.hooks import exact_arithmetic, hooked, run_model, split_output
 from concepts.model.pooling import image_axis
 from concepts.model.taps import tap
 from concepts.records import InputFormat
@@ -75,6 +75,7 @@ def list_layers(
     ModelError
         The model cannot run on images of the configured size.
     """
+    check_format(form)
     named = {name: part for name, part in loaded.module.named_modules() if name}
     tried = noise_images(NOISE, form) if images is None else images
     trial = torch.cat([tried[:1]] * 3)
@@ -163,13 +164,7 @@ def _observe(
         return hook
 
     with torch.no_grad(), hooked(named, hook_for), exact_arithmetic():
-        try:
-            loaded.module(batch.to(device_of(loaded.module)))
-        except Exception as error:  # whatever the model raises on an input that it cannot take
-            reason = " ".join(str(error).split())[:300] or type(error).__name__
-            raise ModelError(
-                f"The model cannot run on images of shape {list(batch.shape)}: {reason}; check [model] input."
-            ) from error
+        run_model(loaded.module, batch)
     return seen, list(seen)
 
 
@@ -218,9 +213,7 @@ def _is_constant(
     """Whether all images have one gradient; most layers differ within the first few and cost no more."""
     first: torch.Tensor | None = None
     for batch in torch.split(tried, FEW):
-        slopes = tap(
-            loaded.module, [name], batch.to(device_of(loaded.module)), list(columns), output=output
-        ).gradients[name]
+        slopes = tap(loaded.module, [name], batch, list(columns), output=output).gradients[name]
         first = slopes[:, :1] if first is None else first
         if not torch.allclose(slopes, first.expand_as(slopes), rtol=1e-4, atol=1e-7):
             return False

@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from concepts.errors import ModelError
+from concepts.foreign import foreign, one_line
+from concepts.preflight.entries import check_entries
 from concepts.records import ModelSpec
 
 if TYPE_CHECKING:
@@ -88,11 +90,14 @@ def load_model(spec: ModelSpec, *, device: str | None = None) -> LoadedModel:
         # The weights are looked at first: a refused file must not cost the import of the user's code.
         state = _read_state(content, spec.weights)
         module = build_module(spec.factory)
-        fit_weights(module, state, name=str(spec.weights))
-    module = module.float().to(chosen)
+        with foreign(f"Loading weights {spec.weights} into the model"):
+            fit_weights(module, state, name=str(spec.weights))
+    with foreign(f"Moving the model to {chosen}"):
+        module = module.float().to(chosen)
     for part in module.modules():
         part.training = False  # as eval(), which exported programs refuse
     module.requires_grad_(False)
+    refuse_unsound(module, name=str(spec.weights))
     return LoadedModel(module=module, sha256=sha256, device=chosen)
 
 
@@ -128,7 +133,8 @@ def build_module(factory: str) -> nn.Module:
     from torch import nn
 
     module_name, colon, function_name = factory.partition(":")
-    if not colon or not function_name.isidentifier() or not module_name:
+    named = all(part.isidentifier() for part in module_name.split("."))
+    if not colon or not function_name.isidentifier() or not named:
         raise ModelError(f'[model] factory {factory!r} is not of the form "package.module:function".')
     try:
         module = importlib.import_module(module_name)
@@ -143,11 +149,12 @@ def build_module(factory: str) -> nn.Module:
             f"[model] factory {factory!r}: importing {module_name} needs '{missing}', "
             "which is not installed; install it in xaudit's environment."
         ) from error
-    except Exception as error:  # the user's module may raise anything at import
+    except (Exception, SystemExit) as error:  # the user's module may raise anything at import
         raise ModelError(
-            f"[model] factory {factory!r}: importing {module_name} failed with {_one_line(error)}"
+            f"[model] factory {factory!r}: importing {module_name} failed with {one_line(error)}"
         ) from error
-    function: Callable[[], object] | None = getattr(module, function_name, None)
+    with foreign(f"[model] factory {factory!r}: looking it up"):
+        function: Callable[[], object] | None = getattr(module, function_name, None)
     if function is None:
         names = [name for name in vars(module) if not name.startswith("_")]
         close = difflib.get_close_matches(function_name, names, n=1)
@@ -158,10 +165,8 @@ def build_module(factory: str) -> nn.Module:
             f"[model] factory {factory!r} is not a function but {type(function).__name__}; "
             "name a function that returns the nn.Module."
         )
-    try:
+    with foreign(f"[model] factory {factory!r}"):
         built = function()
-    except Exception as error:  # the user's function may raise anything
-        raise ModelError(f"[model] factory {factory!r} failed with {_one_line(error)}") from error
     if not isinstance(built, nn.Module):
         raise ModelError(
             f"[model] factory {factory!r} returned {type(built).__name__}, expected a torch.nn.Module."
@@ -177,13 +182,18 @@ def fit_weights(module: nn.Module, state: Mapping[str, Tensor], *, name: str) ->
     Raises
     ------
     ModelError
-        A name is missing or too much, or a shape differs; the first few are listed.
+        A name is missing or too much, or a shape or type differs; the first few are listed.
     """
     own = module.state_dict()
     shapes = [
         f"{key} (file {list(state[key].shape)}, model {list(own[key].shape)})"
         for key in own
         if key in state and state[key].shape != own[key].shape
+    ]
+    kinds = [
+        f"{key} (file {_kind(state[key])}, model {_kind(own[key])})"
+        for key in own
+        if key in state and state[key].is_floating_point() != own[key].is_floating_point()
     ]
     places: dict[tuple[int, int, tuple[int, ...]], bool] = {}
     for key, tensor in own.items():
@@ -192,7 +202,12 @@ def fit_weights(module: nn.Module, state: Mapping[str, Tensor], *, name: str) ->
     unexpected = [key for key in state if key not in own]
     problems = [
         f"{label}: {_first(keys)}"
-        for label, keys in (("other shape", shapes), ("missing", missing), ("not in the model", unexpected))
+        for label, keys in (
+            ("other shape", shapes),
+            ("other type", kinds),
+            ("missing", missing),
+            ("not in the model", unexpected),
+        )
         if keys
     ]
     if problems:
@@ -201,6 +216,29 @@ def fit_weights(module: nn.Module, state: Mapping[str, Tensor], *, name: str) ->
             "Use the factory that the weights were saved from."
         )
     module.load_state_dict(dict(state), strict=False)
+
+
+def refuse_unsound(module: nn.Module, *, name: str) -> None:
+    """Refuse parameters and running statistics that are not numbers: every figure would be none, too.
+
+    A negative infinity in a buffer is an attention mask; buffers are looked at for NaN only.
+
+    Raises
+    ------
+    ModelError
+        A parameter holds NaN or an infinity, or a buffer NaN; the first few are listed.
+    """
+    unsound = [key for key, tensor in module.named_parameters() if not bool(tensor.isfinite().all())]
+    unsound += [key for key, tensor in module.named_buffers() if bool(tensor.isnan().any())]
+    if unsound:
+        raise ModelError(
+            f"Weights {name} hold NaN or infinite values ({_first(unsound)}); the training may have "
+            "diverged, or the file was written in too small a type: save them again."
+        )
+
+
+def _kind(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
 
 
 def _place(tensor: Tensor) -> tuple[int, int, tuple[int, ...]]:
@@ -222,8 +260,8 @@ def _read_weights(path: Path) -> bytes:
         )
     try:
         return path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"Weights {path} cannot be read: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # ValueError: a name with a null character
+        raise ModelError(f"Weights {path} cannot be read: {getattr(error, 'strerror', error)}") from error
 
 
 def _read_state(content: bytes, path: Path) -> dict[str, Tensor]:
@@ -235,7 +273,7 @@ def _read_state(content: bytes, path: Path) -> dict[str, Tensor]:
         try:
             tensors: dict[str, Tensor] = load(content)
         except (SafetensorError, ValueError, KeyError) as error:
-            raise ModelError(f"Weights {path} are not a safetensors file: {_one_line(error)}") from error
+            raise ModelError(f"Weights {path} are not a safetensors file: {one_line(error)}") from error
         return tensors
     return _read_checkpoint(content, path)
 
@@ -257,7 +295,7 @@ def _read_checkpoint(content: bytes, path: Path) -> dict[str, Tensor]:
             f"{SAVE_INSTEAD}."
         ) from error
     except Exception as error:  # a damaged file fails in many ways
-        raise ModelError(f"Weights {path} cannot be read as a state dict: {_one_line(error)}") from error
+        raise ModelError(f"Weights {path} cannot be read as a state dict: {one_line(error)}") from error
     for key in NESTED:
         if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
             loaded = loaded[key]
@@ -278,9 +316,10 @@ def _refuse_program(content: bytes, path: Path) -> None:
         return
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            names = [name.partition("/")[2] for name in archive.namelist()]
+            infos = archive.infolist()
     except zipfile.BadZipFile as error:
-        raise ModelError(f"Weights {path} are a damaged archive: {_one_line(error)}") from error
+        raise ModelError(f"Weights {path} are a damaged archive: {one_line(error)}") from error
+    names = [info.filename.partition("/")[2] for info in infos]
     if any(name.startswith("code/") or name == "constants.pkl" for name in names):
         raise ModelError(
             f"Weights {path} are a TorchScript program, whose loading runs code and whose layers cannot be "
@@ -290,13 +329,9 @@ def _refuse_program(content: bytes, path: Path) -> None:
         raise ModelError(
             f"Weights {path} are a torch.export archive; name the file .pt2 and leave `factory` out."
         )
+    check_entries(infos, len(content), name=f"Weights {path}", instead=SAVE_INSTEAD)
 
 
 def _first(names: list[str], limit: int = 3) -> str:
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more
-
-
-def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__

@@ -76,3 +76,27 @@ def check_logits(logits: Tensor, *, images: int, classes: int | None) -> int:
             "return logits: leave the softmax out of the factory's module."
         )
     return found
+
+
+def check_independent(logits: Tensor, in_company: Tensor) -> None:
+    """Refuse logits that depend on the other images of a batch, or on chance.
+
+    Parameters
+    ----------
+    logits, in_company : tensors, shape (N, K) or (N,)
+        Of the same images, run with other images beside them.
+
+    Raises
+    ------
+    ModelError
+        They differ by more than a thousandth of the largest: kernels for batches of different sizes differ
+        by a millionth.
+    """
+    scale = max(float(logits.abs().max()), float(in_company.abs().max()))
+    change = float((logits - in_company).abs().max())
+    if change > 1e-3 * scale:
+        raise ModelError(
+            f"The logits of an image change with the images beside it, or from run to run (by {change:.3g}, "
+            f"the largest being {scale:.3g}): batch statistics or dropout stay on in eval mode; leave them "
+            "out of the factory's module, or use the layer's own switch (module.training)."
+        )

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from concepts.errors import ModelError
-from concepts.model.hooks import device_of, exact_arithmetic, hooked, split_output
-from concepts.model.logits import check_logits, select_logits
+from concepts.foreign import foreign
+from concepts.model.hooks import exact_arithmetic, hooked, run_model, split_output
+from concepts.model.logits import check_independent, check_logits, select_logits
 from concepts.model.pooling import Pooling, image_axis, pool, pool_gradient, pooled_size
 from slices.said import say
 
@@ -90,10 +91,12 @@ def plan_taps(
     output: str | int | None = None,
     classes: int | None = None,
 ) -> TapPlan:
-    """Run the model on the first image (twice, and three times over) and see what each layer returns.
+    """Run the model on two images and on three, and see what each layer returns.
 
     The two runs differ only in the number of images, so that the axis that changes is the image axis:
-    the first in most modules, the second in a transformer with ``batch_first=False``.
+    the first in most modules, the second in a transformer with ``batch_first=False``. The first two images'
+    logits must be the same in both: where they depend on the company (batch statistics, dropout that stays
+    on), a gradient is not an image's own.
 
     Parameters
     ----------
@@ -109,12 +112,12 @@ def plan_taps(
     ------
     ModelError
         Unknown layer; a layer that does not run, runs twice, or returns nothing that has one entry an
-        image; outputs that are not logits of shape (N, classes).
+        image; outputs that are not logits of shape (N, classes), or depend on the other images.
     """
     modules = find_layers(module, layers)
-    first = batch[:1]
-    runs = [_trial(module, modules, torch.cat([first] * images)) for images in (2, 3)]
-    (answer, seen2), (_, seen3) = runs
+    trial = _three_images(batch)
+    runs = [_trial(module, modules, trial[:images]) for images in (2, 3)]
+    (answer, seen2), (again, seen3) = runs
     axes: dict[str, int] = {}
     shapes: dict[str, tuple[int, ...]] = {}
     sizes: dict[str, int] = {}
@@ -125,6 +128,7 @@ def plan_taps(
         sizes[layer] = pooled_size(layer, shapes[layer], pooling)
     logits = select_logits(answer, output)
     found = check_logits(logits, images=2, classes=classes)
+    check_independent(logits, select_logits(again, output)[:2])
     return TapPlan(tuple(seen2), axes, shapes, sizes, pooling, output, found)
 
 
@@ -169,7 +173,7 @@ def activations(
 
     with torch.no_grad(), hooked(modules, hook_for), exact_arithmetic():
         try:
-            module(batch.to(device_of(module)))
+            run_model(module, batch)
         except _DeepestReachedError:
             pass
         else:
@@ -239,7 +243,7 @@ def tap(
     with torch.inference_mode(False), torch.enable_grad(), hooked(modules, hook_for), exact_arithmetic():
         images = batch.detach().clone() if batch.is_inference() else batch.detach()
         # The copies keep the tapped values intact through operations in place further on.
-        answer = module(images.to(device_of(module)))
+        answer = run_model(module, images)
         logits = select_logits(answer, plan.output)
         check_logits(logits, images=len(batch), classes=plan.classes)
         missing = [layer for layer in layers if layer not in nodes]
@@ -275,9 +279,14 @@ def _backward(
         raise _no_gradient(layers[0])
     for column in outputs:
         # Images do not interact in eval mode, so the sum's gradient holds each image's own.
-        found = torch.autograd.grad(
-            columns[:, column].sum(), [nodes[layer] for layer in layers], retain_graph=True, allow_unused=True
-        )
+        # A model's own autograd functions may raise.
+        with foreign("The model's backward pass"):
+            found = torch.autograd.grad(
+                columns[:, column].sum(),
+                [nodes[layer] for layer in layers],
+                retain_graph=True,
+                allow_unused=True,
+            )
         for layer, gradient in zip(layers, found, strict=True):
             if gradient is not None:
                 reached.add(layer)
@@ -325,6 +334,19 @@ def find_layers(module: nn.Module, layers: Sequence[str]) -> dict[str, nn.Module
     return found
 
 
+def _three_images(batch: Tensor) -> Tensor:
+    """The first three images of a batch; where there are fewer, the first again, nearer to white and black.
+
+    Both are mixtures of the image with its own extremes, so that no model meets a pixel out of its range,
+    and their means and variances differ, which batch statistics would show.
+    """
+    first = batch[:1]
+    flat = first.flatten(2)
+    lightest, darkest = flat.amax(2)[:, :, None, None], flat.amin(2)[:, :, None, None]
+    company = torch.cat([(first + lightest) / 2, (first + 3 * darkest) / 4])
+    return torch.cat([batch[:3], company])[:3]
+
+
 def _trial(
     module: nn.Module, modules: Mapping[str, nn.Module], batch: Tensor
 ) -> tuple[object, dict[str, tuple[int, ...]]]:
@@ -340,16 +362,7 @@ def _trial(
         return hook
 
     with torch.no_grad(), hooked(modules, hook_for), exact_arithmetic():
-        try:
-            answer = module(batch.to(device_of(module)))
-        except ModelError:
-            raise
-        except Exception as error:  # whatever the model raises on an input that it cannot take
-            reason = " ".join(str(error).split())[:300]
-            raise ModelError(
-                f"The model cannot run on images of shape {list(batch.shape)} (images, channels, height, "
-                f"width): {reason or type(error).__name__}; check [model] input."
-            ) from error
+        answer = run_model(module, batch)
     for layer, count in runs.items():
         if count == 0:
             raise ModelError(

@@ -12,14 +12,20 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import re
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING
 
 from concepts.errors import ModelError
+from concepts.foreign import one_line
+from concepts.preflight.entries import check_entries
 from concepts.preflight.operators import allowed
 from concepts.preflight.program import check_program
 from concepts.preflight.sample import INSTEAD, check_sample, count_sample_images
@@ -29,6 +35,7 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
 LARGEST_PROGRAM = 256 * 2**20
+MOST_TIED = 64  # tensors that share one entry, each of which is a copy once the model is moved
 
 PROGRAM = "models/model.json"
 SAMPLE = "data/sample_inputs/model.pt"
@@ -97,6 +104,7 @@ def _read_entries(content: bytes, name: str) -> dict[str, bytes]:
     entries: dict[str, bytes] = {}
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            check_entries(archive.infolist(), len(content), name=name, instead=INSTEAD)
             for info in archive.infolist():
                 entry = info.filename.partition("/")[2]
                 if entry in entries:
@@ -106,9 +114,6 @@ def _read_entries(content: bytes, name: str) -> dict[str, bytes]:
                         f"{name} holds an entry {entry[:80]!r}, which is not part of a plain exported "
                         f"program and may run code: refused; {INSTEAD}."
                     )
-                # torch stores entries as they are; anything else could unpack to any size.
-                if info.compress_type != zipfile.ZIP_STORED or info.file_size > len(content):
-                    raise ModelError(f"{name}: entry {entry} is compressed: refused; {INSTEAD}.")
                 entries[entry] = archive.read(info)
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError) as error:
         raise ModelError(f"{name} is not a readable .pt2 archive: {error}") from error
@@ -133,6 +138,7 @@ def _check_payload(
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(f"{name}: {config} is not a payload table: refused.") from error
     checked: dict[str, object] = {}
+    named: Counter[str] = Counter()
     for tensor, meta in items:
         path = meta.get("path_name") if isinstance(meta, dict) else None
         if isinstance(meta, dict) and meta.get("use_pickle") is not False:
@@ -147,17 +153,32 @@ def _check_payload(
             )
         if folder + path not in entries:
             raise ModelError(f"{name}: the data of tensor {tensor[:80]!r} are missing ({folder}{path}).")
+        named[path] += 1
+        if named[path] > MOST_TIED:
+            raise ModelError(
+                f"{name}: more than {MOST_TIED} tensors are stored in the one entry {folder}{path}: refused; "
+                f"{INSTEAD}."
+            )
         checked[tensor] = {
             "path_name": path,
             "is_param": meta.get("is_param") is True,
             "use_pickle": False,
             "tensor_meta": _check_bounds(meta.get("tensor_meta"), len(entries[folder + path]), tensor, name),
         }
+    for entry in entries:
+        if entry.startswith(folder) and entry != config and entry.removeprefix(folder) not in named:
+            raise ModelError(
+                f"{name}: no tensor of the program is stored in entry {entry}: refused; {INSTEAD}."
+            )
     return {"config": checked}
 
 
 def _check_bounds(meta: object, available: int, tensor: str, name: str) -> dict[str, object]:
-    """Sizes, strides and offset as numbers that stay within the tensor's own bytes."""
+    """Sizes, strides and offset as numbers that stay within the tensor's own bytes.
+
+    A tensor may not have more elements than its bytes hold either: with a stride of 0 a few bytes become
+    gigabytes as soon as the tensor is copied.
+    """
     try:
         assert isinstance(meta, dict)
         sizes, strides = ([_whole(item) for item in meta[key]] for key in ("sizes", "strides"))
@@ -166,10 +187,12 @@ def _check_bounds(meta: object, available: int, tensor: str, name: str) -> dict[
         fits = len(sizes) == len(strides) and min([*sizes, *strides, offset]) >= 0
         last = offset + sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True))
         empty = 0 in sizes
+        fits = fits and (empty or prod(sizes) * element <= available)
+        fits = fits and all(stride > 0 for size, stride in zip(sizes, strides, strict=True) if size > 1)
         fits = fits and (empty or (last + 1) * element <= available) and meta["layout"] == 7
-    except (AssertionError, KeyError, TypeError, ValueError) as error:
+    except (AssertionError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(f"{name}: tensor {tensor[:80]!r} has no plain shape and type: refused.") from error
-    if not fits or device not in ("cpu", "cuda"):
+    if not fits or not isinstance(device, str) or device not in ("cpu", "cuda"):
         raise ModelError(
             f"{name}: tensor {tensor[:80]!r} does not lie within its data, or is not a plain tensor: refused."
         )
@@ -206,9 +229,9 @@ def load_archive(content: bytes, *, name: str, device: str = "cpu") -> nn.Module
     from torch.export.passes import move_to_device_pass
 
     count_sample_images(checked.sample, name)
+    _check_overloads(checked.program, name)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch warns of its own deprecated calls
+        with _quiet_torch():
             program = torch.export.load(io.BytesIO(_write_archive(checked)))
             _check_loaded(program, name)
             if device != "cpu":
@@ -216,9 +239,51 @@ def load_archive(content: bytes, *, name: str, device: str = "cpu") -> nn.Module
             return torch.export.unflatten(program)
     except ModelError:
         raise
-    except Exception as error:  # whatever a damaged but harmless archive makes torch raise
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
+    except (Exception, SystemExit) as error:  # whatever a damaged but harmless archive makes torch raise
+        first: BaseException = error  # torch's last words only point to a warning, which is silenced
+        while first.__cause__ or first.__context__:
+            first = first.__cause__ or first.__context__  # type: ignore[assignment]
+        reason = one_line(first)[:200]
+        if "warnings above" in reason:
+            reason = "a node of the program does not fit its operator"
         raise ModelError(f"{name} cannot be loaded by torch {torch.__version__}: {reason}") from error
+
+
+@contextmanager
+def _quiet_torch() -> Iterator[None]:
+    """No warnings of torch's own deprecated calls, and no tracebacks in its log: our error says it."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+def _check_overloads(program: Mapping[str, object], name: str) -> None:
+    """Every operator's overload is one that this torch has; ``allowed`` knows the names alone."""
+    import torch
+
+    for target in _targets(program):
+        if not target.startswith("torch.ops.aten."):
+            continue
+        packet, _, overload = target.removeprefix("torch.ops.aten.").partition(".")
+        if overload not in getattr(torch.ops.aten, packet).overloads():
+            raise ModelError(
+                f"{name} calls {target[:80]!r}, which torch {torch.__version__} does not have: export it "
+                "again with this version."
+            )
+
+
+def _targets(value: object) -> Iterator[str]:
+    """What the nodes of a checked program call."""
+    if isinstance(value, dict) and isinstance(value.get("target"), str):
+        yield value["target"]
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for item in items:
+        yield from _targets(item)
 
 
 def _check_loaded(program: ExportedProgram, name: str) -> None:

@@ -60,13 +60,17 @@ SYMBOL = re.compile(r"(s|u|zf|zuf)[0-9]+", re.ASCII)
 FUSED = re.compile(r"torch\.ops\.aten\._(transformer_encoder_layer_fwd|native_multi_head_attention)\.default")
 
 EXPRESSION_LENGTH = 2000
+MOST_NODES, MOST_SYMBOLS = 100, 8
+MOST_EXPRESSIONS = 300
+COMPARED = frozenset({"Max", "Min", "And", "Or"})  # whose arguments sympy compares pair by pair
+MOST_COMPARED = 8
 LARGEST_INTEGER = 2**63
 FUNCTIONS = frozenset(
     {
         *("Add", "Mul", "Integer", "Rational", "Max", "Min", "Mod", "floor", "ceiling", "And", "Or", "Not"),
         *("Eq", "Ne", "Lt", "Le", "Gt", "Ge", "Equality", "Unequality"),
         *("StrictLessThan", "LessThan", "StrictGreaterThan", "GreaterThan"),
-        *("FloorDiv", "CleanDiv", "CeilDiv", "PythonMod", "ModularIndexing", "Where", "Identity"),
+        *("FloorDiv", "CleanDiv", "CeilDiv", "PythonMod", "Where", "Identity"),
         *("CeilToInt", "FloorToInt", "TruncToInt", "RoundToInt", "ToFloat", "IntTrueDiv", "FloatTrueDiv"),
     }
 )
@@ -96,24 +100,31 @@ def check_program(content: bytes, *, name: str) -> dict[str, object]:
             "torch 2.7 or later."
         )
     verifiers = program.get("verifiers")
-    if not isinstance(verifiers, list) or not all(item in VERIFIERS for item in verifiers):
-        raise ModelError(f"{name} names verifiers {verifiers}: refused; export it with torch.export.")
+    if not isinstance(verifiers, list) or not all(
+        isinstance(item, str) and item in VERIFIERS for item in verifiers
+    ):
+        raise ModelError(
+            f"{name} names verifiers {str(verifiers)[:80]}: refused; export it with torch.export."
+        )
     program["guards_code"] = []
     graph_module = program["graph_module"]
     graph_module["metadata"] = {}
     try:
-        _check(program, name)
+        _check(program, name, set())
     except RecursionError as error:
         raise ModelError(f"{name}: models/model.json is nested too deeply: refused.") from error
     _check_signature(graph_module, name)
     return program
 
 
-def _check(value: object, name: str) -> None:
-    """Walk everything; what a key means does not depend on where it stands, so nothing is walked past."""
+def _check(value: object, name: str, expressions: set[str]) -> None:
+    """Walk everything; what a key means does not depend on where it stands, so nothing is walked past.
+
+    ``expressions``: the different symbolic expressions met so far.
+    """
     if isinstance(value, list):
         for item in value:
-            _check(item, name)
+            _check(item, name, expressions)
     if not isinstance(value, dict):
         return
     if "target" in value:
@@ -136,11 +147,17 @@ def _check(value: object, name: str) -> None:
                 _check_text(entry, IDENTIFIER, f"{name}: argument name")
         elif key == "expr_str":
             check_expression(item, name=name)
+            expressions.add(item)
+            if len(expressions) > MOST_EXPRESSIONS:
+                raise ModelError(
+                    f"{name} holds more than {MOST_EXPRESSIONS} different symbolic expressions: refused; "
+                    "export it with fewer dynamic sizes."
+                )
         elif key in ("in_spec", "out_spec"):
             _check_tree(item, name)
         elif key == "device" or key == "as_device":
             _check_device(item, name)
-        _check(item, name)
+        _check(item, name, expressions)
 
 
 def _check_target(target: object, name: str) -> None:
@@ -242,8 +259,9 @@ def _check_signature(graph_module: Mapping[str, object], name: str) -> None:
 def check_expression(text: object, *, name: str) -> None:
     """Check a symbolic expression: numbers, size symbols and known functions, by their syntax tree.
 
-    sympy evaluates such a text as Python. What passes here can only compute a size, and not a large one: the
-    exponent of a power is a number up to 8 and a power has no power in its base.
+    sympy evaluates such a text as Python, and multiplies powers of sums out as it does. What passes here can
+    only compute a size, and in little time: `MOST_NODES` steps, `MOST_SYMBOLS` symbols, `MOST_COMPARED`
+    arguments compared; a power's base is one symbol or number, its exponent a number up to 8.
 
     Raises
     ------
@@ -260,38 +278,51 @@ def check_expression(text: object, *, name: str) -> None:
         tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise refused from error
-    if not _is_arithmetic(tree):
+    if not _is_arithmetic(tree) or not _is_small(tree):
         raise refused
 
 
-def _is_arithmetic(node: ast.AST, *, power: bool = False) -> bool:
-    """Whether a syntax tree is arithmetic on sizes; ``power``: whether it stands in a power's base."""
+def _is_small(tree: ast.expr) -> bool:
+    """Whether an expression is evaluated in no time."""
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.expr)]
+    symbols = {node.id for node in nodes if isinstance(node, ast.Name) and SYMBOL.fullmatch(node.id)}
+    symbols |= {
+        node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    compared = sum(
+        len(node.args)
+        for node in nodes
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in COMPARED
+    )
+    return len(nodes) <= MOST_NODES and len(symbols) <= MOST_SYMBOLS and compared <= MOST_COMPARED
+
+
+def _is_arithmetic(node: ast.AST) -> bool:
+    """Whether a syntax tree is arithmetic on sizes."""
     if isinstance(node, ast.Constant):
         return type(node.value) in (int, bool, float) and abs(node.value) < LARGEST_INTEGER  # type: ignore[arg-type]
     if isinstance(node, ast.Name):
         return SYMBOL.fullmatch(node.id) is not None or node.id in ("true", "false", "int_oo")
     if isinstance(node, ast.UnaryOp):
-        return isinstance(node.op, (ast.USub, ast.UAdd)) and _is_arithmetic(node.operand, power=power)
+        return isinstance(node.op, (ast.USub, ast.UAdd)) and _is_arithmetic(node.operand)
     if isinstance(node, ast.BinOp):
         if isinstance(node.op, ast.Pow):
-            return _is_power(node.left, node.right, power)
+            return _is_power(node.left, node.right)
         return (
             isinstance(node.op, (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod))
-            and _is_arithmetic(node.left, power=power)
-            and _is_arithmetic(node.right, power=power)
+            and _is_arithmetic(node.left)
+            and _is_arithmetic(node.right)
         )
     if isinstance(node, ast.Compare):
         parts = [node.left, *node.comparators]
         known = (ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE)
-        return all(isinstance(op, known) for op in node.ops) and all(
-            _is_arithmetic(part, power=power) for part in parts
-        )
+        return all(isinstance(op, known) for op in node.ops) and all(_is_arithmetic(part) for part in parts)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-        return _is_known_call(node.func.id, node, power)
+        return _is_known_call(node.func.id, node)
     return False
 
 
-def _is_known_call(function: str, node: ast.Call, power: bool) -> bool:
+def _is_known_call(function: str, node: ast.Call) -> bool:
     if function == "Symbol":
         first = node.args[0] if len(node.args) == 1 else None
         return (
@@ -308,18 +339,23 @@ def _is_known_call(function: str, node: ast.Call, power: bool) -> bool:
     if node.keywords:
         return False
     if function in ("Pow", "PowByNatural"):
-        return len(node.args) == 2 and _is_power(node.args[0], node.args[1], power)
-    return function in FUNCTIONS and all(_is_arithmetic(argument, power=power) for argument in node.args)
+        return len(node.args) == 2 and _is_power(node.args[0], node.args[1])
+    return function in FUNCTIONS and all(_is_arithmetic(argument) for argument in node.args)
 
 
-def _is_power(base: ast.expr, exponent: ast.expr, power: bool) -> bool:
-    if (
-        isinstance(exponent, ast.Call)
-        and isinstance(exponent.func, ast.Name)
-        and exponent.func.id == "Integer"
-    ):
-        exponent = exponent.args[0] if len(exponent.args) == 1 and not exponent.keywords else exponent
-    if isinstance(exponent, ast.UnaryOp) and isinstance(exponent.op, ast.USub):
-        exponent = exponent.operand
+def _is_power(base: ast.expr, exponent: ast.expr) -> bool:
+    exponent, base = _plain_number(exponent), _plain_number(base)
     small = isinstance(exponent, ast.Constant) and type(exponent.value) is int and exponent.value <= 8
-    return not power and small and _is_arithmetic(base, power=True)
+    single = isinstance(base, (ast.Constant, ast.Name)) or (
+        isinstance(base, ast.Call) and isinstance(base.func, ast.Name) and base.func.id == "Symbol"
+    )
+    return small and single and _is_arithmetic(base)
+
+
+def _plain_number(node: ast.expr) -> ast.expr:
+    """The number in ``Integer(-2)`` and ``-2``, without its sign; anything else as it is."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Integer":
+        node = node.args[0] if len(node.args) == 1 and not node.keywords else node
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        node = node.operand
+    return node

@@ -11,9 +11,11 @@ import zipfile
 from pathlib import PurePosixPath
 
 from concepts.errors import ModelError
+from concepts.preflight.entries import check_entries
 
 INSTEAD = "export it anew with torch.export.save, or give a factory and safetensors weights"
 LARGEST_SAMPLE = 32 * 2**20
+LARGEST_PICKLE = 2**20  # bytes that name the tensors; their values lie beside it
 MOST_SAMPLE_IMAGES = 32
 HARMLESS_GLOBALS = frozenset(
     {
@@ -63,10 +65,13 @@ def check_sample(content: bytes, name: str) -> None:
         return
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            check_entries(archive.infolist(), len(content), name=f"{name}: sample inputs", instead=INSTEAD)
             pickles = [info for info in archive.infolist() if PurePosixPath(info.filename).suffix == ".pkl"]
-            if len(pickles) != 1 or pickles[0].file_size > len(content):
+            if len(pickles) != 1 or pickles[0].file_size > LARGEST_PICKLE:
                 raise ModelError(f"{name}: the sample inputs are not one saved tuple of tensors: refused.")
             operations = list(pickletools.genops(archive.read(pickles[0])))
+    except ModelError:
+        raise
     except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError, RuntimeError, IndexError) as error:
         raise ModelError(
             f"{name}: the sample inputs are a bare pickle or damaged, not tensors saved by torch: "

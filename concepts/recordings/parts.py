@@ -18,7 +18,8 @@ from concepts.cache.mapped import BLOCK, Matrix
 from concepts.errors import ConceptError
 
 Rows = np.ndarray[tuple[int], np.dtype[np.int64]]
-Texts = tuple[list[str], list[str | None], list[str | None]]
+Nullable = list[str | None]
+Texts = tuple[list[str], Nullable, Nullable, Nullable]
 
 
 class Part(Protocol):
@@ -30,7 +31,7 @@ class Part(Protocol):
         ...
 
     def texts(self) -> Texts:
-        """Ids, labels and sets of its images, as found."""
+        """Ids, labels, sets and inputs of its images, as found; inputs are null in layout 1."""
         ...
 
     @property
@@ -71,7 +72,12 @@ class SafetensorsPart:
 
         with safe_open(self.path, framework="numpy") as opened:
             images = json.loads((opened.metadata() or {})["images"])
-        return images["ids"], images["labels"], images["sets"]
+        return (
+            images["ids"],
+            images["labels"],
+            images["sets"],
+            images.get("inputs", [None] * len(images["ids"])),
+        )
 
     @cached_property
     def names(self) -> frozenset[str]:
@@ -115,9 +121,10 @@ class ParquetPart:
         import pyarrow.parquet as pq
 
         # Read as a file, so that a folder's name is never taken for a partition.
-        table = pq.ParquetFile(self.path).read(columns=["id", "label", "set"])
+        held = [key for key in ("id", "label", "set", "input") if key != "input" or key in self.names]
+        table = pq.ParquetFile(self.path).read(columns=held)
         ids, labels, sets = (table[key].to_pylist() for key in ("id", "label", "set"))
-        return ids, labels, sets
+        return ids, labels, sets, table["input"].to_pylist() if "input" in held else [None] * len(ids)
 
     @cached_property
     def names(self) -> frozenset[str]:

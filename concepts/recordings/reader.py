@@ -14,9 +14,11 @@ import numpy as np
 
 from concepts.cache.mapped import Matrix, place
 from concepts.errors import ConceptError
-from concepts.recordings.parts import Part, Rows, column, open_part
+from concepts.recordings.parts import Nullable, Part, Rows, column, open_part
 
-FORMAT = 1
+FORMAT = 2
+READABLE = (1, 2)
+HEX = re.compile(r"[0-9a-f]{64}")
 MANIFEST = "recording.json"
 PART = re.compile(r"[A-Za-z0-9_-]+\.(safetensors|parquet)")
 
@@ -25,14 +27,17 @@ PART = re.compile(r"[A-Za-z0-9_-]+\.(safetensors|parquet)")
 class Recording:
     """Activations and gradients logged elsewhere; entry i of every list is image i. They stay on disk.
 
-    ``sets``: None for an image of the log, "random" for the pool, else a concept's name. ``digests``: one
-    SHA-256 an image, over its activations at all layers. ``differentiated``: (layer, class) -> the images
-    with gradients. ``sha256`` is over the manifest and the parts.
+    ``sets``: None for an image of the log, "random" for the pool, else a concept's name. ``inputs``: a hash
+    of what the network was given, None where none was recorded. ``digests``: one SHA-256 an image, over its
+    activations at all layers; they depend on the size of the batch that the image ran in.
+    ``differentiated``: (layer, class) -> the images with gradients. ``sha256`` is over the manifest and the
+    parts.
     """
 
     ids: tuple[str, ...]
     labels: tuple[str | None, ...]
     sets: tuple[str | None, ...]
+    inputs: tuple[str | None, ...]
     digests: tuple[str, ...]
     layers: Mapping[str, int]
     outputs: tuple[str, ...]
@@ -40,6 +45,7 @@ class Recording:
     differentiated: Mapping[tuple[str, str], Rows]
     weights_sha256: str | None
     sha256: str
+    logit_range: tuple[float, float] | None  # least and greatest of all logits, where the recorder says
     parts: tuple[tuple[int, Part], ...]  # the place of the part's first image, and the part
 
     def activations(self, layer: str, images: Sequence[int]) -> Matrix:
@@ -76,6 +82,7 @@ def read_recording(folder: Path) -> Recording:
     ids: list[str] = []
     labels: list[str | None] = []
     sets: list[str | None] = []
+    inputs: list[str | None] = []
     digests: list[str] = []
     rows: dict[tuple[str, str], list[Rows]] = {}
     parts: list[tuple[int, Part]] = []
@@ -106,6 +113,7 @@ def read_recording(folder: Path) -> Recording:
         ids += texts[0]
         labels += texts[1]
         sets += texts[2]
+        inputs += texts[3]
         parts.append((start, part))
     if not ids:
         raise ConceptError(f"Recording {folder} holds no image.")
@@ -122,6 +130,7 @@ def read_recording(folder: Path) -> Recording:
         ids=tuple(ids),
         labels=tuple(labels),
         sets=tuple(sets),
+        inputs=tuple(inputs),
         digests=tuple(digests),
         layers=layers,
         outputs=outputs,
@@ -129,6 +138,7 @@ def read_recording(folder: Path) -> Recording:
         differentiated={key: np.concatenate(found) for key, found in rows.items()},
         weights_sha256=None if weights is None else str(weights),
         sha256=digest.hexdigest(),
+        logit_range=_logit_range(manifest),
         parts=tuple(parts),
     )
 
@@ -142,41 +152,56 @@ def _read_manifest(folder: Path) -> tuple[dict[str, int], tuple[str, ...], dict[
             f"Folder {folder} holds no finished recording ({MANIFEST}: {error.strerror}); "
             "leave the recorder's `with` block without an error first."
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConceptError(f"{path} is not JSON: {error}") from error
     found = manifest.get("format") if isinstance(manifest, dict) else None
-    if found != FORMAT:
-        raise ConceptError(f"{path} is of recording format {found!r}; this version reads format {FORMAT}.")
+    if found not in READABLE or isinstance(found, bool):
+        known = " and ".join(map(str, READABLE))
+        raise ConceptError(f"{path} is of recording format {repr(found)[:80]}; this version reads {known}.")
     layers, outputs = manifest.get("layers"), manifest.get("outputs")
     fits = (
         isinstance(layers, dict)
         and bool(layers)
-        and all(isinstance(width, int) and width > 0 for width in layers.values())
+        and all(type(width) is int and width > 0 for width in layers.values())
         and isinstance(outputs, list)
         and all(isinstance(name, str) for name in outputs)
         and isinstance(manifest.get("parts"), list)
         and manifest.get("pooling") in ("flatten", "mean", "class_token")
-        and isinstance(manifest.get("weights_sha256"), (str, type(None)))
+        and _is_hash(manifest.get("weights_sha256"))
         and "weights_sha256" in manifest
     )
     if not fits:
         raise ConceptError(
-            f"{path} lacks or misstates one of layers, outputs, pooling, weights_sha256, parts; "
+            f"{path} lacks or misstates one of layers, outputs, pooling, weights_sha256 (64 hexadecimal "
+            "digits, or null), parts; "
             "see the layout in the documentation of concepts.recordings.recorder."
         )
     return layers, tuple(outputs), manifest
 
 
-def _check_texts(path: Path, ids: list[str], labels: list[str | None], sets: list[str | None]) -> None:
+def _is_hash(value: object) -> bool:
+    return value is None or (isinstance(value, str) and HEX.fullmatch(value) is not None)
+
+
+def _logit_range(manifest: Mapping[str, object]) -> tuple[float, float] | None:
+    found = manifest.get("logit_range")
+    if not isinstance(found, list) or len(found) != 2 or not all(type(one) in (int, float) for one in found):
+        return None
+    return float(found[0]), float(found[1])
+
+
+def _check_texts(path: Path, ids: list[str], labels: Nullable, sets: Nullable, inputs: Nullable) -> None:
     fit = (
-        len(labels) == len(sets) == len(ids)
+        len(labels) == len(sets) == len(inputs) == len(ids)
         and all(isinstance(key, str) for key in ids)
         and all(isinstance(text, (str, type(None))) for text in (*labels, *sets))
     )
     if not fit:
         raise ConceptError(
-            f"{path}: ids, labels and sets must be one text an image (labels, sets may be null)."
+            f"{path}: ids, labels, sets and inputs must be one text an image (all but ids may be null)."
         )
+    if not all(_is_hash(text) for text in inputs):
+        raise ConceptError(f"{path}: inputs must be SHA-256 in hexadecimal digits, or null.")
 
 
 def _read_activations(part: Part, layers: Mapping[str, int], count: int) -> list[str]:

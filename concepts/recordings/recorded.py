@@ -1,6 +1,6 @@
 """The concept stage without the model: images, activations and gradients from a recording.
 
-Images are told apart by what they did inside the network: two with the same activations are one.
+Which images are one and the same is decided in ``concepts.recordings.identity``.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from concepts.errors import ConceptError
-from concepts.measure import ClassImages, Matrix, Measured
+from concepts.measure import ClassImages, Matrix, Measured, output_notes
+from concepts.recordings.identity import identify
 from concepts.recordings.reader import Recording, read_recording
 from concepts.records import RANDOM, ConceptSpec, ConceptStageSpec, LogImages
 from concepts.sources import TrainingImage
@@ -21,8 +22,8 @@ class RecordedLibrary:
     Raises
     ------
     ConceptError
-        The recording cannot be read, lacks a configured layer, or was made from other weights than those
-        configured.
+        The recording cannot be read, lacks a configured layer, or was made from other weights, with other
+        outputs or another pooling than those configured, or does not say from which weights.
     """
 
     def __init__(self, spec: ConceptStageSpec) -> None:
@@ -39,11 +40,30 @@ class RecordedLibrary:
                     f"{', '.join(self._recording.layers)}."
                 )
         wanted, found = spec.model.sha256, self._recording.weights_sha256
-        if wanted is not None and found is not None and wanted != found:
+        if wanted is not None and found is None:
+            raise ConceptError(
+                f"Recording {spec.recorded} does not say from which weights it was made, but [model] sha256 "
+                f"is {wanted[:12]}…; record again with weights_sha256, or leave sha256 out."
+            )
+        if wanted is not None and found is not None and wanted.lower() != found:
             raise ConceptError(
                 f"Recording {spec.recorded} was made with weights {found[:12]}…, the configuration says "
                 f"{wanted[:12]}…; record again, or correct sha256 in [model]."
             )
+        stated = spec.model.pooling_stated or spec.model.pooling != "flatten"
+        if stated and spec.model.pooling != self._recording.pooling:
+            raise ConceptError(
+                f"Recording {spec.recorded} was made with pooling '{self._recording.pooling}', but [model] "
+                f"pooling is '{spec.model.pooling}'; record again, or leave pooling out."
+            )
+        named = spec.model.outputs
+        if named and named != self._recording.outputs:
+            raise ConceptError(
+                f"Recording {spec.recorded} was made with outputs {', '.join(self._recording.outputs)}, but "
+                f"[model] outputs names {', '.join(named)}; name them in the recording's order."
+            )
+        self._contents, notes = identify(self._recording)
+        self._notes = notes + output_notes(self._recording.logit_range)
         self._row = {
             (group, name): row
             for row, (group, name) in enumerate(zip(self._recording.sets, self._recording.ids, strict=True))
@@ -125,7 +145,14 @@ class RecordedLibrary:
             )
             for layer in self._layers
         }
-        return Measured(activations, gradients, words, self._recording.weights_sha256, self._recording.sha256)
+        return Measured(
+            activations,
+            gradients,
+            words,
+            self._recording.weights_sha256,
+            self._recording.sha256,
+            notes=self._notes,
+        )
 
     def _gradients(self, layer: str, klass: str, files: Sequence[str]) -> Matrix:
         if (layer, klass) not in self._recording.differentiated:
@@ -155,4 +182,4 @@ class RecordedLibrary:
         return [self._image(group, row) for row in rows]
 
     def _image(self, group: str, row: int) -> TrainingImage:
-        return TrainingImage(group, self._recording.ids[row], self._recording.digests[row], None)
+        return TrainingImage(group, self._recording.ids[row], self._contents[row], None)

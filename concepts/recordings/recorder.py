@@ -1,29 +1,35 @@
 """Recordings: activations and gradients logged where the model runs, for an audit without the model.
 
-The layout (version 1). A recording is a folder with one ``recording.json`` and parts in one of two formats.
+The layout (version 2). A recording is a folder with one ``recording.json`` and parts in one of two formats.
 
-``recording.json``: ``{"format": 1, "layers": {name: values an image}, "outputs": [class names in logit
-order], "pooling": "flatten" | "mean" | "class_token", "weights_sha256": hex or null, "parts": [file names, in
-order]}``.
+``recording.json``: ``{"format": 2, "layers": {name: values an image}, "outputs": [class names in logit
+order], "pooling": "flatten" | "mean" | "class_token", "weights_sha256": hex or null, "logit_range": [least,
+greatest] or null, "parts": [file names, in order]}``.
 
 A part ``*.safetensors`` holds, for n images,
 
 - ``activations/<layer>``: float32 (n, values);
 - ``rows/<class>``: int64 (m,), the images with gradients for that class, and
   ``gradients/<layer>/<class>``: float32 (m, values), the derivative of that class's *logit*;
-- the metadata key ``images``: JSON ``{"ids": [...], "labels": [...], "sets": [...]}``, n entries each.
+- the metadata key ``images``: JSON ``{"ids": [...], "labels": [...], "sets": [...], "inputs": [...]}``, n
+  entries each.
 
-A part ``*.parquet`` holds one row an image: ``id`` (text), ``label`` and ``set`` (text or null),
+A part ``*.parquet`` holds one row an image: ``id`` (text), ``label``, ``set`` and ``input`` (text or null),
 ``activations/<layer>`` (list of float32) and ``gradients/<layer>/<class>`` (list of float32, or null).
 
 ``id`` names the image as the log's image column does; ``set`` is null for an image of the log, ``random``
-for the pool, else a concept's name. With pooling ``mean``, gradients are summed over positions (see
-``concepts.model.taps``). No pickle anywhere.
+for the pool, else a concept's name. ``input`` is a SHA-256 of the image as the network was given it (see
+``hash_inputs``), or of the image's file: what trains a vector is told from what is scored by it and by the
+``id``. Activations would not do: their last bits depend on the size of the batch. Version 1 had neither
+``input`` nor ``logit_range``; it is still read. With pooling ``mean``, gradients are summed over positions
+(see ``concepts.model.taps``). No pickle anywhere.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -34,7 +40,7 @@ import numpy as np
 from concepts.cache.mapped import Matrix
 from concepts.errors import ConceptError
 from concepts.recordings.parts import Rows
-from concepts.recordings.reader import FORMAT, MANIFEST, Recording, read_recording
+from concepts.recordings.reader import FORMAT, HEX, MANIFEST, Recording, read_recording
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -93,6 +99,10 @@ class ActivationRecorder:
             raise ConceptError(f"Outputs {list(outputs)} name a class twice.")
         if format not in ("safetensors", "parquet"):
             raise ConceptError(f"Recording format {format!r} is unknown; use 'safetensors' or 'parquet'.")
+        if weights_sha256 is not None and not HEX.fullmatch(weights_sha256):
+            raise ConceptError(
+                f"weights_sha256 {weights_sha256[:80]!r} is not a SHA-256: 64 hexadecimal digits, lower case."
+            )
         self.folder = Path(folder)
         if (self.folder / MANIFEST).exists():
             raise ConceptError(f"{self.folder} already holds a recording; give another folder.")
@@ -104,6 +114,7 @@ class ActivationRecorder:
         self._weights_sha256 = weights_sha256
         self._format = format
         self._parts: list[str] = []
+        self._logit_range: tuple[float, float] | None = None
         self._plan: TapPlan | None = None
         self._found_training = [(part, part.training) for part in model.modules()]
         self._found_gradients = [(weight, weight.requires_grad) for weight in model.parameters()]
@@ -151,7 +162,8 @@ class ActivationRecorder:
                 {layer: tapped.gradients[layer][place].numpy()[rows] for layer in self._layers},
             )
         activations = {layer: values.numpy() for layer, values in tapped.activations.items()}
-        self._write(ids, known, [None] * len(ids), activations, gradients)
+        self._write(ids, known, [None] * len(ids), hash_inputs(images), activations, gradients)
+        self._note_range(tapped.logits)
         return tapped.logits
 
     def record_set(self, name: str, images: Tensor, ids: Sequence[str]) -> None:
@@ -161,7 +173,15 @@ class ActivationRecorder:
         self._check(images, ids, [None] * len(images))
         found = activations(self._model, self._layers, images, self._pooling, plan=self._planned(images))
         rows = {layer: values.numpy() for layer, values in found.items()}
-        self._write(ids, [None] * len(ids), [name] * len(ids), rows, {})
+        self._write(ids, [None] * len(ids), [name] * len(ids), hash_inputs(images), rows, {})
+
+    def _note_range(self, logits: Tensor) -> None:
+        before = self._logit_range or (math.inf, -math.inf)
+        self._logit_range = (min(float(logits.min()), before[0]), max(float(logits.max()), before[1]))
+
+    def _finite_range(self) -> list[float] | None:
+        found = self._logit_range
+        return list(found) if found is not None and all(map(math.isfinite, found)) else None
 
     def _planned(self, images: Tensor) -> TapPlan:
         from concepts.model.taps import plan_taps
@@ -194,6 +214,7 @@ class ActivationRecorder:
         ids: Sequence[str],
         labels: Sequence[str | None],
         sets: Sequence[str | None],
+        inputs: Sequence[str],
         activations: Mapping[str, Matrix],
         gradients: Mapping[str, tuple[Rows, Mapping[str, Matrix]]],
     ) -> None:
@@ -201,7 +222,7 @@ class ActivationRecorder:
         # The suffix comes last, so that a part that was being written is never taken for one.
         partial = self.folder / f"{name}.partial"
         write = _write_safetensors if self._format == "safetensors" else _write_parquet
-        write(partial, list(ids), list(labels), list(sets), activations, gradients)
+        write(partial, list(ids), list(labels), list(sets), list(inputs), activations, gradients)
         partial.replace(self.folder / name)
         self._parts.append(name)
 
@@ -214,6 +235,7 @@ class ActivationRecorder:
             "outputs": list(self._outputs),
             "pooling": self._pooling,
             "weights_sha256": self._weights_sha256,
+            "logit_range": self._finite_range(),
             "parts": self._parts,
         }
         partial = self.folder / f"{MANIFEST}.partial"
@@ -221,11 +243,23 @@ class ActivationRecorder:
         partial.replace(self.folder / MANIFEST)
 
 
+def hash_inputs(images: Tensor) -> tuple[str, ...]:
+    """One SHA-256 an image: of its shape, and its values as float32 in C order, little-endian.
+
+    It does not depend on the batch. An image that is preprocessed in another way each time (augmentation)
+    has another hash each time; then only its id tells.
+    """
+    values = np.ascontiguousarray(images.detach().float().cpu().numpy(), dtype="<f4")
+    head = str(list(values.shape[1:])).encode()
+    return tuple(hashlib.sha256(head + one.tobytes()).hexdigest() for one in values)
+
+
 def _write_safetensors(
     path: Path,
     ids: list[str],
     labels: list[str | None],
     sets: list[str | None],
+    inputs: list[str],
     activations: Mapping[str, Matrix],
     gradients: Mapping[str, tuple[Rows, Mapping[str, Matrix]]],
 ) -> None:
@@ -239,7 +273,7 @@ def _write_safetensors(
         for layer, values in slopes.items():
             tensors[f"gradients/{layer}/{name}"] = np.ascontiguousarray(values)
     # One key only: safetensors writes several in no fixed order, and the bytes would not repeat.
-    images = json.dumps({"ids": ids, "labels": labels, "sets": sets})
+    images = json.dumps({"ids": ids, "labels": labels, "sets": sets, "inputs": inputs})
     save_file(tensors, path, metadata={"images": images})
 
 
@@ -248,6 +282,7 @@ def _write_parquet(
     ids: list[str],
     labels: list[str | None],
     sets: list[str | None],
+    inputs: list[str],
     activations: Mapping[str, Matrix],
     gradients: Mapping[str, tuple[Rows, Mapping[str, Matrix]]],
 ) -> None:
@@ -258,6 +293,7 @@ def _write_parquet(
         "id": pa.array(ids, pa.string()),
         "label": pa.array(labels, pa.string()),
         "set": pa.array(sets, pa.string()),
+        "input": pa.array(inputs, pa.string()),
     }
     floats = pa.list_(pa.float32())
     for layer, values in activations.items():

@@ -502,6 +502,37 @@ def test_an_interrupt_exits_with_130_and_keeps_the_old_report(
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
+def test_code_that_ends_the_process_is_no_pass(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``sys.exit(0)`` somewhere below would read as a met policy."""
+    config = write_work(tmp_path)
+
+    def leaves(*_: object, **__: object) -> None:
+        raise SystemExit(0)
+
+    monkeypatch.setattr("audit.run.gather", leaves)
+    assert invoke(["run", str(config), "--out", str(tmp_path / "out")]) == 4
+    assert "something called sys.exit(0) within the run" in capfd.readouterr().err.splitlines()[-1]
+
+
+def test_a_reader_that_has_gone_changes_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind ``| head -1``: the summary finds no reader; the verdict (here: fails) is the exit code."""
+    config = write_work(tmp_path)
+    command = [sys.executable, "-m", "xaudit", "run", str(config), "--out", str(tmp_path / "out"), "--quiet"]
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert done.returncode == 1, done.stderr
+
+    def gone(*_: object, **__: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("audit.run.gather", gone)
+    assert invoke(["run", str(config), "--out", str(tmp_path / "out"), "--quiet"]) == 4
+
+
 def test_an_internal_error_is_short_and_exits_with_4(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

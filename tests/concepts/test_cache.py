@@ -288,6 +288,33 @@ def test_a_gpu_that_is_too_small_is_said(
     assert not [path for path in (tmp_path / "store").rglob("*") if path.is_file()]
 
 
+@pytest.mark.parametrize("place", ["a_file", "a_file/in it", "nul\0"])
+def test_a_cache_that_cannot_be_written_is_said(tmp_path: Path, model: LoadedModel, place: str) -> None:
+    paths = write_images(tmp_path / "images", 3)
+    (tmp_path / "a_file").write_text("a log")
+    with pytest.raises(ConceptError, match=r"cannot be used as a folder to write to: .*; name another"):
+        collect(model, SPEC, paths, cache=tmp_path / place)
+    assert (tmp_path / "a_file").read_text() == "a log"
+
+
+def test_a_full_disk_is_said(tmp_path: Path, model: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_given: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    paths = write_images(tmp_path / "images", 3)
+    monkeypatch.setattr("concepts.cache.store.write_header", full)
+    with pytest.raises(ConceptError, match=r"cannot be kept in .*: No space left on device; make room there"):
+        collect(model, SPEC, paths, cache=tmp_path / "store")
+
+
+def test_an_index_that_is_nested_too_deeply_is_a_miss(tmp_path: Path, model: LoadedModel) -> None:
+    paths = write_images(tmp_path / "images", 3)
+    collect(model, SPEC, paths, cache=tmp_path / "store")
+    for index in (tmp_path / "store").rglob("*.json"):
+        index.write_text("[" * 100_000)
+    assert collect(model, SPEC, paths, cache=tmp_path / "store").computed == 3
+
+
 def test_no_image_is_refused(model: LoadedModel) -> None:
     with pytest.raises(ModelError, match="No image to run the model on"):
         collect(model, SPEC, [])

@@ -124,6 +124,10 @@ def test_names_of_a_log_stay_in_their_folder(tmp_path: Path) -> None:
             locate(root, [name])
     with pytest.raises(ConceptError, match=r"2 of 3 images of the log are not under .* \(first: 'b.png'\)"):
         locate(root, ["a.png", "b.png", "c.png"])
+    with pytest.raises(
+        ConceptError, match=r"Image name 'a{80}…' .* cannot be looked up .*File name too long"
+    ):
+        locate(root, ["a" * 5000])
     with pytest.raises(ConceptError, match="does not exist; correct `images`"):
         locate(tmp_path / "none", [])
 
@@ -180,6 +184,8 @@ def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
     ("form", "message"),
     [
         (InputFormat((2, 2), 2, (0.0, 0.0), (1.0, 1.0)), "channels must be 1"),
+        (InputFormat((1_000_000, 1_000_000), 1, (0.0,), (1.0,)), r"\[1000000, 1000000\] is too large"),
+        (InputFormat((16_384, 16_384), 1, (0.0,), (1.0,)), r"is too large: .* 16,777,216 values"),
         (InputFormat((0, 2), 1, (0.0,), (1.0,)), r"size must be \[height, width\]"),
         (InputFormat((2, 2), 3, (0.0,), (1.0,)), "mean has 1 values for 3 channels"),
         (InputFormat((2, 2), 1, (0.0,), (1.0, 1.0)), "std has 2 values for 1 channels"),

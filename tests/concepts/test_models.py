@@ -50,6 +50,10 @@ def number():
 
 def broken():
     raise RuntimeError("no\\nsuch   file")
+
+
+def leaves():
+    raise SystemExit(0)
 """
 
 
@@ -58,6 +62,7 @@ def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelSpec:
     (tmp_path / "user_models.py").write_text(FACTORY)
     (tmp_path / "needy.py").write_text("import no_such_package_at_all\n")
     (tmp_path / "wrong.py").write_text("def f(:\n")
+    (tmp_path / "script.py").write_text("from user_models import network\nimport sys\nsys.exit(0)\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     torch.manual_seed(0)
     save_file(build_module("user_models:network").state_dict(), tmp_path / "model.safetensors")
@@ -133,6 +138,12 @@ def test_the_configured_hash_is_checked(spec: ModelSpec) -> None:
         ("user_models:not_a_function", r"is not a function but int"),
         ("user_models:number", r"returned int, expected a torch.nn.Module"),
         ("user_models:broken", r"failed with RuntimeError: no such file$"),
+        # Each would end the run with exit code 0 and no report.
+        ("user_models:leaves", r"failed with SystemExit \(0\): it ends the process"),
+        ("script:network", r"importing script failed with SystemExit \(0\)"),
+        ("builtins:exit", r"failed with SystemExit \(None\)"),
+        (".x:f", "is not of the form"),
+        ("a..b:f", "is not of the form"),
         (None, r"has no factory for .*model.safetensors; give factory = "),
     ],
 )
@@ -155,6 +166,22 @@ def test_weights_that_do_not_fit(spec: ModelSpec) -> None:
         "missing: 0.bias, 1.weight, 1.bias and 1 more; not in the model: extra. "
         "Use the factory that the weights were saved from."
     )
+
+
+def test_weights_of_another_type_or_without_a_value(spec: ModelSpec) -> None:
+    state = dict(build_module("user_models:network").state_dict())
+    save_file(state | {"0.weight": torch.ones(3, 4, dtype=torch.int32)}, spec.weights)
+    with pytest.raises(ModelError, match=r"other type: 0\.weight \(file int32, model float32\)"):
+        load_model(spec)
+    save_file(state | {"0.weight": state["0.weight"].double()}, spec.weights)
+    load_model(spec)
+    for value in (torch.nan, torch.inf):
+        save_file(state | {"0.weight": torch.full((3, 4), value)}, spec.weights)
+        with pytest.raises(ModelError, match=r"hold NaN or infinite values \(0\.weight\)"):
+            load_model(spec)
+    save_file(state | {"1.running_var": torch.full((3,), torch.nan)}, spec.weights)
+    with pytest.raises(ModelError, match=r"hold NaN or infinite values \(1\.running_var\)"):
+        load_model(spec)
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import pickle
+import struct
 import sys
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -343,6 +346,12 @@ REFUSED: dict[str, tuple[str, Callable[[dict], None], str]] = {
         put("graph_module", "treespec_namedtuple_fields", value={"a": {}}),
         "treespec_named",
     ),
+    "verifier of no text": (PROGRAM, put("verifiers", value=[["x"]]), "names verifiers"),
+    "expressions": (
+        PROGRAM,
+        put("range_constraints", value={f"s{i}": {"expr_str": f"s{i % 8} + {i}"} for i in range(301)}),
+        "more than 300 different symbolic expressions",
+    ),
     "verifier": (PROGRAM, put("verifiers", value=["x"]), "names verifiers"),
     "schema": (PROGRAM, put("schema_version", "major", value=7), "schema 7, expected 8"),
     "module path": (
@@ -413,6 +422,30 @@ REFUSED: dict[str, tuple[str, Callable[[dict], None], str]] = {
         put("config", "head.bias", "tensor_meta", "storage_offset", value={"as_int": -1}),
         "not lie within",
     ),
+    "stride of 0": (
+        WEIGHTS,
+        lambda p: p["config"]["head.bias"]["tensor_meta"].update(
+            sizes=[{"as_int": 2**29}], strides=[{"as_int": 0}]
+        ),
+        "does not lie within",
+    ),
+    "more elements than bytes": (
+        WEIGHTS,
+        lambda p: p["config"]["head.bias"]["tensor_meta"].update(
+            sizes=[{"as_int": 2}, {"as_int": 2}], strides=[{"as_int": 1}, {"as_int": 0}]
+        ),
+        "does not lie within",
+    ),
+    "tied": (
+        WEIGHTS,
+        lambda p: p["config"].update({f"more{i}": p["config"]["head.bias"] for i in range(64)}),
+        "more than 64 tensors are stored in the one entry",
+    ),
+    "device of no text": (
+        WEIGHTS,
+        put("config", "head.bias", "tensor_meta", "device", value={"type": ["cpu"]}),
+        "not lie within",
+    ),
     "symbolic": (
         WEIGHTS,
         put("config", "head.bias", "tensor_meta", "sizes", value=[{"as_expr": {}}]),
@@ -444,6 +477,75 @@ def test_refused_for_its_entries(plain: bytes, tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="Duplicate name"):
         twice = rewrite(plain, extra={PROGRAM: b"{}"})
     refuse(twice, tmp_path, "holds two entries models/model.json")
+
+
+def test_entries_that_no_tensor_needs(plain: bytes, tmp_path: Path) -> None:
+    content = rewrite(plain, extra={"data/weights/weight_99": b"x" * 100})
+    refuse(content, tmp_path, "no tensor of the program is stored in entry data/weights/weight_99")
+
+
+def overlapping(plain: bytes, count: int, size: int) -> bytes:
+    """Entries that lie within each other: the data of one are the header and data of the next."""
+    plain = rewrite(plain)  # torch's own has a zip64 directory
+    with zipfile.ZipFile(io.BytesIO(plain)) as archive:
+        root, start = archive.namelist()[0].partition("/")[0], archive.start_dir
+    directory_end = plain.rindex(b"PK\5\6")
+    files = (directory_end - start, len(zipfile.ZipFile(io.BytesIO(plain)).namelist()))
+    data, found = bytes(size), []
+    for number in reversed(range(count)):
+        name = f"{root}/data/weights/weight_{1000 + number}".encode()
+        sizes = (zlib.crc32(data), len(data), len(data))
+        data = struct.pack("<4s5H3I2H", b"PK\3\4", 20, 0, 0, 0, 33, *sizes, len(name), 0) + name + data
+        found.append((name, sizes, len(data)))
+    directory = plain[start:directory_end]
+    for name, sizes, length in found:
+        place = start + len(data) - length
+        fixed = struct.pack(
+            "<4s6H3I5H2I", b"PK\1\2", 20, 20, 0, 0, 0, 33, *sizes, len(name), 0, 0, 0, 0, 0, place
+        )
+        directory += fixed + name
+    total = files[1] + count
+    end = struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, total, total, len(directory), start + len(data), 0)
+    return plain[:start] + data + directory + end
+
+
+def test_entries_that_share_bytes(plain: bytes, tmp_path: Path) -> None:
+    """Python before 3.11.8 reads every one."""
+    content = overlapping(plain, 300, 2**17)
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        unpacked = sum(info.file_size for info in archive.infolist())
+    assert unpacked > 100 * len(content)
+    refuse(content, tmp_path, "shares its bytes with another")
+
+
+def test_sample_inputs_that_are_compressed(plain: bytes, tmp_path: Path) -> None:
+    """torch unpacks what is compressed: a few kilobytes would become gigabytes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a/data.pkl", pickle.dumps(()))
+        archive.writestr("a/data/0", bytes(10**6))
+    refuse(
+        rewrite(plain, {SAMPLE: lambda _: buffer.getvalue()}),
+        tmp_path,
+        "sample inputs: entry .* is compressed",
+    )
+
+
+def test_an_overload_that_torch_does_not_have(
+    plain: bytes, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    content = edited(plain, PROGRAM, put(*NODE, "target", value="torch.ops.aten.conv2d.nope"))
+    with pytest.raises(
+        ModelError, match=r"calls 'torch\.ops\.aten\.conv2d\.nope', which torch .* does not have"
+    ):
+        load_archive(content, name="m")
+    # What torch finds by itself is told in one line too, and nothing is logged.
+    content = edited(plain, PROGRAM, put(*NODE, "target", value="torch.sym_int"))
+    with pytest.raises(ModelError, match=r"cannot be loaded by torch \S+: ") as raised:
+        load_archive(content, name="m")
+    assert "warnings above" not in str(raised.value)
+    assert "Traceback" not in capfd.readouterr().err
+    assert not logging.root.manager.disable
 
 
 def test_sample_inputs_that_may_hold_a_data_set(plain: bytes, tmp_path: Path) -> None:
@@ -609,6 +711,14 @@ def test_sizes_are_arithmetic(text: str) -> None:
         "oo",
         "1" * 3000,
         "(" * 1500 + ")" * 1500,
+        # Each took sympy seconds to hours, and up to 12 GB.
+        "(" + "+".join(f"s{i}" for i in range(200)) + ")**8",
+        "(s0 + s1)**8",
+        "Max(" + ",".join(f"s{i}*s{i + 1}" for i in range(100)) + ")",
+        "Max(" + ",".join(f"s{i % 2}" for i in range(9)) + ")",
+        "Mod(" * 40 + "s0" + ",7)" * 40,
+        "*".join(["s0**8"] * 60),
+        "+".join(f"s{i}" for i in range(9)),
         7,
     ],
 )

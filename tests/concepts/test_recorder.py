@@ -12,12 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 from torch import Tensor, nn
 
 import concepts
 from concepts.errors import ConceptError, ModelError
 from concepts.model.taps import tap
+from concepts.recordings.identity import identify
 from concepts.recordings.recorder import ActivationRecorder, read_recording
 
 torch.set_num_threads(1)
@@ -100,6 +102,61 @@ def test_a_few_rows_at_a_time_give_the_same(
     assert list((tmp_path / "temporary").iterdir()) == []
     with pytest.raises(ValueError, match=r"rows \[1\] did not come"):
         again.gradients("0", "yes", [0, 1])
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "parquet"])
+def test_inputs_are_known_whatever_the_size_of_the_batch(tmp_path: Path, kind: str) -> None:
+    """Recorded among many, and one by one: other last bits of the activations, the same input."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(3000, 64), nn.Tanh(), nn.Linear(64, 3))
+    images = torch.randn(60, 3, 10, 100)
+    with ActivationRecorder(
+        model,
+        tmp_path,
+        layers=["1"],
+        outputs=OUTPUTS,
+        classes=["yes"],
+        format=kind,  # type: ignore[arg-type]
+    ) as recorder:
+        recorder.record(images, [f"log{i}" for i in range(60)])
+        for number in range(5):
+            recorder.record_set("mark", images[number : number + 1], [f"mark{number}"])
+        recorder.record_set("random", images[5:9] + 1, ["log0", "r1", "r2", "r3"])
+    read = read_recording(tmp_path)
+    assert read.digests[:5] != read.digests[60:65], "else the hash of the input would not be needed"
+    assert read.inputs[:5] == read.inputs[60:65]
+    assert len(set(read.inputs)) == 64
+    contents, (note,) = identify(read)
+    assert contents[:5] == contents[60:65]  # by their inputs
+    assert contents[65] == contents[0]  # by their ids
+    assert len(set(contents)) == 63
+    assert "1 ids stand for different inputs in different sets of the recording (such as log0)" in note
+    assert read.logit_range is not None
+    assert read.logit_range[0] < read.logit_range[1]
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "parquet"])
+def test_layout_1_is_read_and_what_it_cannot_tell_is_said(tmp_path: Path, kind: str) -> None:
+    record(tmp_path / "r", format=kind)
+    for path in sorted((tmp_path / "r").glob("part-*")):
+        if kind == "parquet":
+            pq.write_table(pq.read_table(path).drop_columns("input"), path)
+        else:
+            with safe_open(path, framework="numpy") as opened:
+                images = json.loads(opened.metadata()["images"])
+            del images["inputs"]
+            save_file(load_file(path), path, metadata={"images": json.dumps(images)})
+    manifest = json.loads((tmp_path / "r" / "recording.json").read_text())
+    del manifest["logit_range"]
+    (tmp_path / "r" / "recording.json").write_text(json.dumps(manifest | {"format": 1}))
+    read = read_recording(tmp_path / "r")
+    assert (read.inputs, read.logit_range) == ((None,) * 14, None)
+    contents, notes = identify(read)
+    assert contents[0] == contents[9], "the id alone tells"
+    assert len(set(contents)) == 9
+    assert [str(note)[:75] for note in notes] == [
+        "14 of the recording's 14 images have no hash of their input: a copy under a"
+    ]
 
 
 def test_digests_tell_images_apart_by_what_they_did(tmp_path: Path) -> None:
@@ -199,6 +256,8 @@ def test_refused_while_recording(tmp_path: Path) -> None:
         with pytest.raises(ConceptError, match="0 images to record"):
             recorder.record_set("mark", batch(0, 0), [])
         recorder.record(batch(1, 0), ["a"])
+    with pytest.raises(ConceptError, match="weights_sha256 'zz' is not a SHA-256"):
+        ActivationRecorder(network(), tmp_path / "q", weights_sha256="zz", **given)  # type: ignore[arg-type]
     with pytest.raises(ConceptError, match="already holds a recording"):
         ActivationRecorder(network(), tmp_path / "r", **given)  # type: ignore[arg-type]
     with (
@@ -242,7 +301,10 @@ DAMAGED: dict[str, tuple[Callable[[Path], None], str]] = {
     "no manifest": (lambda f: (f / "recording.json").unlink(), "holds no finished recording"),
     "not json": (lambda f: (f / "recording.json").write_text("{") and None, "is not JSON"),
     "a list": (lambda f: (f / "recording.json").write_text("[]") and None, "recording format None"),
-    "later": (edit_manifest(format=2), "format 2; this version reads format 1"),
+    "later": (edit_manifest(format=3), "format 3; this version reads 1 and 2"),
+    "nested": (lambda f: (f / "recording.json").write_text("[" * 100_000) and None, "is not JSON"),
+    "no hash": (edit_manifest(weights_sha256="zz"), "lacks or misstates .* weights_sha256"),
+    "truth as width": (edit_manifest(layers={"0": True}), "lacks or misstates"),
     "no layers": (edit_manifest(layers={}), "lacks or misstates"),
     "escape": (edit_manifest(parts=["../part-00000.safetensors"]), "names a part '../part"),
     "absent part": (edit_manifest(parts=["part-9.safetensors"]), "part-9.safetensors cannot be read"),
@@ -270,6 +332,7 @@ DAMAGED: dict[str, tuple[Callable[[Path], None], str]] = {
     "a row twice": (edit_part(put("rows/yes", lambda r: r * 0)), "must be distinct row numbers"),
     "rows": (edit_part(put("rows/yes", lambda r: r + 9)), "rows/yes must be distinct row numbers below 4"),
     "ids": (edit_part(lambda _t: None, ids=[1, 2, 3, 4]), "one text an image"),
+    "inputs": (edit_part(lambda _t: None, inputs=["zz"] * 4), "inputs must be SHA-256"),
     "few labels": (edit_part(lambda _t: None, labels=[]), "one text an image"),
 }
 

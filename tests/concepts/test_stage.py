@@ -317,7 +317,7 @@ def test_a_recording_gives_what_the_model_gives(world: World, tmp_path: Path) ->
         recorder.record(read_batch(paths, FORM), world.log.files, world.log.labels)
         for name in ("spot", "null", "random"):
             files = list_images(world.root / name)
-            recorder.record_set(name, read_batch(files, FORM), [path.name for path in files])
+            recorder.record_set(name, read_batch(files, FORM), [f"{name}/{path.name}" for path in files])
     direct = run_concepts(world.spec())
     recorded = run_concepts(
         world.spec(ConceptSpec("spot"), ConceptSpec("null"), recorded=tmp_path / "recording", random=None)
@@ -329,6 +329,12 @@ def test_a_recording_gives_what_the_model_gives(world: World, tmp_path: Path) ->
             assert ours.effect == pytest.approx(theirs.effect, rel=1e-4)
     with pytest.raises(ConceptError, match="was made with weights"):
         run_concepts(world.spec(recorded=tmp_path / "recording", model=replace(world.model, sha256="0" * 64)))
+    with pytest.raises(ConceptError, match=r"made with pooling 'flatten', but .* pooling is 'mean'"):
+        run_concepts(world.spec(recorded=tmp_path / "recording", model=replace(world.model, pooling="mean")))
+    with pytest.raises(ConceptError, match=r"made with outputs no, yes, but .* names yes, no"):
+        run_concepts(
+            world.spec(recorded=tmp_path / "recording", model=replace(world.model, outputs=("yes", "no")))
+        )
     with pytest.raises(ConceptError, match=r"Layer 'features\.8' is not in recording"):
         run_concepts(
             world.spec(recorded=tmp_path / "recording", model=replace(world.model, layers=("features.8",)))
@@ -341,6 +347,10 @@ def test_a_recording_gives_what_the_model_gives(world: World, tmp_path: Path) ->
         run_concepts(world.spec(ConceptSpec("frame"), recorded=tmp_path / "recording"))
     with pytest.raises(ConceptError, match="Transformation 'darken' needs the model"):
         run_concepts(world.spec(ConceptSpec("dark", transform="darken"), recorded=tmp_path / "recording"))
+    manifest = tmp_path / "recording" / "recording.json"
+    manifest.write_text(manifest.read_text().replace(f'"{loaded.sha256}"', "null"))
+    with pytest.raises(ConceptError, match="does not say from which weights"):
+        run_concepts(world.spec(recorded=tmp_path / "recording", model=replace(world.model, sha256="0" * 64)))
 
 
 def test_too_few_images_are_a_reason(world: World, tmp_path: Path) -> None:

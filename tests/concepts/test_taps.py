@@ -430,6 +430,68 @@ def test_outputs_that_are_not_logits() -> None:
         plan_taps(Cnn().eval(), ["stem"], batch, "class_token")
 
 
+class Raising(Twice):
+    """Fails, or leaves, on more images than a trial has."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
+
+    def forward(self, x: Tensor) -> Tensor:
+        if len(x) > 3:
+            raise self.error
+        return self.second(self.first(x)).mean((2, 3))
+
+
+@pytest.mark.parametrize("error", [ValueError("only\ntwo"), SystemExit(0)])
+def test_a_forward_pass_that_fails_or_leaves(error: BaseException) -> None:
+    batch = batch_of().repeat(2, 1, 1, 1)
+    model = Raising(error).eval()
+    for run in (
+        lambda: gradients(model, ["first"], batch, [0]),
+        lambda: activations(model, ["first"], batch),
+    ):
+        with pytest.raises(ModelError, match=rf"cannot run on images of shape \[{len(batch)}, .*") as raised:
+            run()
+        assert ("ValueError: only two" if isinstance(error, ValueError) else "SystemExit (0)") in str(
+            raised.value
+        )
+
+
+class Centred(Twice):
+    """Logits that depend on the rest of the batch, as with batch statistics."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits = self.second(self.first(x)).mean((2, 3))
+        return logits - logits.mean(0, keepdim=True)
+
+
+class Dropping(Twice):
+    """Dropout without its switch."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.dropout(self.second(self.first(x)).mean((2, 3)))
+
+
+class Normed(Twice):
+    """Batch statistics in eval mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(4, track_running_stats=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.second(self.norm(self.first(x))).relu().mean((2, 3))
+
+
+@pytest.mark.parametrize("kind", [Centred, Dropping, Normed])
+@pytest.mark.parametrize("images", [1, 4])
+def test_logits_that_depend_on_the_rest_of_the_batch(kind: type[Twice], images: int) -> None:
+    torch.manual_seed(0)
+    with pytest.raises(ModelError, match="logits of an image change with the images beside it"):
+        plan_taps(kind().eval(), ["first"], batch_of()[:images])
+
+
 def test_plan_says_how_a_layer_is_read() -> None:
     batch = batch_of()
     assert plan_taps(ready(Cnn()), ["stem"], batch).describe("stem") == "flattened: 6 x 16 x 16 = 1536 values"

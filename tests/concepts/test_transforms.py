@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from concepts.errors import ConceptError
+from concepts.images import Pixels
 from concepts.transforms import BUILT_IN, find_transform
 
 IMAGE = np.random.default_rng(0).random((3, 8, 12), dtype=np.float32)
@@ -51,6 +54,18 @@ def writes_to_its_argument(image: np.ndarray) -> np.ndarray:
     return image
 
 
+def raises(image: Pixels) -> Pixels:
+    raise ValueError("boom\nsecond line")
+
+
+def leaves(image: Pixels) -> Pixels:
+    raise SystemExit(0)
+
+
+def text(image: Pixels) -> str:
+    return "hello"
+
+
 HERE = "tests.concepts.test_transforms"
 
 
@@ -68,6 +83,13 @@ def test_a_function_of_the_users_own_cannot_change_the_image_it_gets() -> None:
         (f"{HERE}:absent", "cannot be imported: .*no attribute 'absent'"),
         (f"{HERE}:HERE", "is not a function"),
         (f"{HERE}:narrower", r"returned shape \(3, 8, 11\) for an image of shape \(3, 8, 12\)"),
+        (f"{HERE}:raises", f"'{HERE}:raises' failed with ValueError: boom second line"),
+        (f"{HERE}:leaves", r"failed with SystemExit \(0\): it ends the process"),
+        (f"{HERE}:text", "returned str, expected an array of floats"),
+        ("os:getpid", "'os:getpid' failed with TypeError"),
+        (".x:f", "is not of the form 'package.module:function'"),
+        (":f", "is not of the form"),
+        ("os:", "is not of the form"),
         (f"{HERE}:too_bright", r"returned values outside \[0, 1\]"),
     ],
 )
@@ -75,3 +97,15 @@ def test_what_cannot_be_used_is_refused(name: str, message: str) -> None:
     with pytest.raises(ConceptError, match=message) as caught:
         find_transform(name)(IMAGE)
     assert "\n" not in str(caught.value)
+
+
+def test_a_module_that_cannot_be_read_or_ends_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "transform_of_no_syntax.py").write_text("def f(:\n")
+    (tmp_path / "transform_that_leaves.py").write_text("raise SystemExit(0)\n")
+    with pytest.raises(ConceptError, match="'transform_of_no_syntax:f' failed with SyntaxError"):
+        find_transform("transform_of_no_syntax:f")
+    with pytest.raises(ConceptError, match=r"'transform_that_leaves:f' failed with SystemExit \(0\)"):
+        find_transform("transform_that_leaves:f")

@@ -186,6 +186,7 @@ def record(demo: Path, folder: Path, kind: str) -> None:
         layers=["block2", "block3"],
         outputs=CLASSES,
         classes=["loop"],
+        weights_sha256=hashlib.sha256((demo / "model.safetensors").read_bytes()).hexdigest(),
         format=kind,  # type: ignore[arg-type]
     ) as recorder:
         for start in range(0, len(table["file"]), 200):
@@ -199,11 +200,13 @@ def record(demo: Path, folder: Path, kind: str) -> None:
             ("random", "random"),
         ):
             paths = list(list_images(demo / "concepts" / of))
-            recorder.record_set(name, read_batch(paths, INPUT), [path.name for path in paths])
+            recorder.record_set(name, read_batch(paths, INPUT), [f"{of}/{path.name}" for path in paths])
 
 
 @pytest.mark.parametrize("kind", ["safetensors", "parquet"])
-def test_a_recording_stands_for_model_and_images(demo: Path, plain: dict[str, Any], kind: str) -> None:
+def test_a_recording_stands_for_model_and_images(
+    demo: Path, plain: dict[str, Any], kind: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     record(demo, demo / f"recorded-{kind}", kind)
     changes = [
         ('factory = "concepts.demo.training:digits_cnn"\nweights = "model.safetensors"\n', ""),
@@ -232,6 +235,12 @@ def test_a_recording_stands_for_model_and_images(demo: Path, plain: dict[str, An
 
     assert told(alone) == told(document)
     assert all(not one["slice"] for one in results(alone))
+    capfd.readouterr()
+    run(demo, "recorded", ("layers = [", 'pooling = "mean"\nlayers = ['), *changes, code=2)
+    assert "made with pooling 'flatten'" in capfd.readouterr().err
+    run(demo, "recorded", *changes[1:], code=2)
+    assert "[model] 'weights' has no use beside [concepts] recorded" in capfd.readouterr().err
+    assert invoke(["layers", str(demo / "recorded.toml")]) == 2
     part.write_bytes(part.read_bytes()[:-9])
     run(demo, "recorded", *changes, code=2)
 
@@ -242,6 +251,8 @@ def test_a_recording_stands_for_model_and_images(demo: Path, plain: dict[str, An
         (("pseudo_concepts", 'recorded = "r"\npseudo_concepts'), "'corner mark' has a folder, and"),
         (('folder = "concepts/corner_mark"\n', ""), "'corner mark' needs exactly one of folder, where"),
         (("pseudo_concepts = 300", "cache_gigabytes = 0"), "cache_gigabytes"),
+        (("pseudo_concepts = 300", "pseudo_concepts = 100000000"), "pseudo_concepts is 100000000"),
+        (("size = [32, 32]", "size = [1000000, 1000000]"), "[model.input] size number 1 is 1000000"),
     ],
 )
 def test_contradictions_are_refused(
