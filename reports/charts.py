@@ -9,7 +9,6 @@ from reports.canvas import Axis, Limit, Point, axis_for
 from reports.evidence import AttributeData, SliceRecord
 from reports.figures import Panel
 from reports.phrases import Phrases, barriers_of, estimate_of, slice_key, visible
-from reports.rounding import Scale
 from reports.sections import MOST_VALUES, Figure, figure_of, shown_values, values_left
 
 MOST_ROWS = 28  # values in one attribute's figure
@@ -154,7 +153,7 @@ def disparity_row(p: Phrases, record: SliceRecord, attribute: str, metrics: Sequ
         if d is None or d.difference.value is None:
             gaps.append(None)
             continue
-        scale: Scale = "points" if p.scale(metric) == "percent" else "number"
+        scale = p.difference_scale(metric)
         walls = gap_walls(p, record, metric, d.against)
         gaps.append(
             Gap(

@@ -24,7 +24,7 @@ def screen_html(evidence: Evidence, *, catalogue: Catalogue | None = None) -> st
     words = catalogue or catalogue_of(evidence.report)
     template = environment().get_template("screen.html.j2")
     body = template.render(**context(evidence, words, paper=False))
-    house = f":root{{--accent:{accent(evidence.report.accent)}}}" if evidence.report.accent else ""
+    house = house_colour(evidence.report.accent) if evidence.report.accent else ""
     style = resource("screen.css").replace("/*LIGHT*/", variables(LIGHT)).replace("/*DARK*/", variables(DARK))
     style = f"{faces(body)}\n{style}\n{house}"
     script = resource("report.js")
@@ -32,6 +32,16 @@ def screen_html(evidence: Evidence, *, catalogue: Catalogue | None = None) -> st
         body.replace("<!--POLICY-->", policy(style, script))
         .replace("<!--STYLE-->", f"<style>{style}</style>")
         .replace("<!--SCRIPT-->", f"<script>{script}</script>")
+    )
+
+
+def house_colour(colour: str) -> str:
+    """The house colour in light and dark, as readable in each as it needs to be."""
+    light, dark = f"--accent:{accent(colour)}", f"--accent:{accent(colour, DARK)}"
+    return (
+        f":root{{{light}}}"
+        f"@media (prefers-color-scheme:dark){{:root:not([data-theme=light]){{{dark}}}}}"
+        f":root[data-theme=dark]{{{dark}}}"
     )
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 from reports.canvas import Point
 from reports.evidence import AttributeData, AttributeValue, Estimate, Finding, SliceRecord
-from reports.page_one import ordered
 from reports.palette import OUTCOMES
 from reports.phrases import Phrases, estimate_of, slice_key, visible
+from reports.worst_table import ordered
 
 CARD = (
     "intended_use", "out_of_scope", "users", "reference_standard", "independence", "training_data",
@@ -19,6 +19,7 @@ CARD = (
 MOST_ANNEX_ROWS = 2000
 MOST_ANNEX_METRICS = 5
 OF_A_CLASS = ("recall", "precision")
+MOST_PAIRS = 12
 MOST_VALUES = 200  # of one attribute
 
 
@@ -61,6 +62,7 @@ class DataSection:
     any_missing: bool
     excluded: tuple[tuple[str, str, str], ...]
     associations: tuple[tuple[str, str], ...]
+    unseen: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +157,14 @@ def card(p: Phrases) -> tuple[CardPart, ...]:
         if key not in CARD
     ]
     purpose = p.evidence.subject.purpose
-    first = CardPart(p.t("use.purpose"), "" if purpose == "not stated" else visible_lines(purpose))
-    return (first, *known, *own)
+    version = p.evidence.subject.version
+    name = [p.evidence.subject.name, *([version] if version not in ("", "not stated") else [])]
+    return (
+        CardPart(p.t("use.model"), visible_lines(" · ".join(name))),
+        CardPart(p.t("use.purpose"), "" if purpose == "not stated" else visible_lines(purpose)),
+        *known,
+        *own,
+    )
 
 
 def visible_lines(text: str) -> str:
@@ -237,7 +245,19 @@ def data_section(p: Phrases) -> DataSection:
             (visible(a.sentence), t("data.association_strength", value=p.number(a.cramers_v, "number")))
             for a in data.associations
         ),
+        unseen=unseen(p),
     )
+
+
+def unseen(p: Phrases) -> str:
+    """Which attributes were not held against each other; empty where all were."""
+    pairs = p.evidence.data.unseen_pairs
+    if not pairs:
+        return ""
+    named = [p.t("data.pair", one=visible(one), other=visible(other)) for one, other in pairs[:MOST_PAIRS]]
+    if len(pairs) > MOST_PAIRS:
+        named.append(p.t("unshown_fact.more", count=len(pairs) - MOST_PAIRS))
+    return p.t("data.unseen", pairs=p.t.listed(named))
 
 
 def shown_values(p: Phrases, attribute: AttributeData) -> list[AttributeValue]:
@@ -316,7 +336,7 @@ def findings(p: Phrases) -> tuple[FindingBlock, ...]:
     for rule, found in by_rule.items():
         rows = sorted(ordered(found), key=lambda f: rank[f.outcome])
         tally = [
-            p.t("findings.tally", n=p.count(n), word=p.word(outcome))
+            p.t(f"findings.tally.{outcome}", count=n)
             for outcome in OUTCOMES
             if (n := sum(f.outcome == outcome for f in found))
         ]
@@ -325,7 +345,7 @@ def findings(p: Phrases) -> tuple[FindingBlock, ...]:
         blocks.append(
             FindingBlock(
                 rule=visible(rule),
-                heading=p.rule_heading(found[0]) if found else visible(rule),
+                heading=p.rule_names.get(rule) or (p.rule_heading(found[0]) if found else visible(rule)),
                 sentence=sentence,
                 tally=p.t("list.comma").join(tally),
                 rows=marked,

@@ -5,7 +5,7 @@ Contract between the engine (which fills them) and the statistics (which read th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -273,6 +273,7 @@ class CountedLog:
     ``cluster_rows`` gives the rows that the patterns are made of.
     ``paired_patterns(slice)`` gives the joint tables of model and baseline of the slice's clusters, one
     set a class; None where the log has no clusters or no baseline.
+    ``beside`` has the joint counts of pairs of attributes that are no crossings, where these are few.
     """
 
     space: OutcomeSpace
@@ -291,3 +292,4 @@ class CountedLog:
     scores: Callable[[Slice, int, bool], ScoreRows] | None = None
     paired_patterns: Callable[[Slice], tuple[PairedPatterns, ...]] | None = None
     cluster_rows: ClusterRowsOf | None = None
+    beside: Mapping[tuple[str, str], CountTable] = field(default_factory=dict)

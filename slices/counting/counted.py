@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slices.counting.details import Details
-from slices.counting.engine import Scan, joined
+from slices.counting.engine import Scan, is_small, joined
 from slices.counting.joint_outcomes import JointKinds
 from slices.counting.outcomes import BadClassError, Interpretation, interpret
 from slices.counting.rollup import (
@@ -64,6 +64,8 @@ class Counting:
         Rows that a slice needs to be computed.
     collector : RowCollector or None
         The rows, where the log has clusters, weights, scores or images of several rows.
+    beside : sequence of pairs of str
+        Pairs of attributes that are no crossings: counted where they are small, for associations.
     """
 
     spec: LogSpec
@@ -72,6 +74,7 @@ class Counting:
     crossings: Sequence[tuple[str, ...]]
     minimum: int
     collector: RowCollector | None
+    beside: Sequence[tuple[str, str]] = ()
     names: list[str] = field(init=False)
     tables: dict[str, ValueTable] = field(init=False)
     meaning: Interpretation = field(init=False)
@@ -157,6 +160,7 @@ class Counting:
             patterns=detail.patterns if detail is not None and clustered else None,
             cluster_rows=detail if clustered else None,
             joint=_joint(crossed, layout.counted),
+            beside=self._beside(),
             small=small,
             unclustered=0 if rows is None else rows.unclustered,
             scores=detail.scores if detail is not None and detail.rows.score is not None else None,
@@ -165,6 +169,16 @@ class Counting:
 
     def _roll_up(self, crossing: tuple[str, ...], *, raw: bool = False) -> SetCounts:
         return roll_up(self.found, self.names, self.tables, self.meaning, crossing, raw=raw)
+
+    def _beside(self) -> dict[tuple[str, str], CountTable]:
+        """Joint counts of the small pairs that are no crossings."""
+        outcomes = [len(values) for values in self.found.outcomes]
+        found = {}
+        for pair in self.beside:
+            sizes = [len(self.found.attributes[self.names.index(name)]) for name in pair]
+            if is_small(sizes, outcomes):
+                found[pair] = self._roll_up(pair).table(self.meaning.layout.counted)
+        return found
 
     def _outcome_of(self, codes: NDArray[np.int32]) -> NDArray[np.int32]:
         """Outcome code of rows of raw codes, -1 where the row is not counted."""
