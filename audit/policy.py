@@ -504,7 +504,7 @@ def _shortfall_of(
     if value is None:
         return say(
             "minimum.undefined",
-            "It has {support} cases to rest on: the metric is undefined.",
+            "With {support} cases the metric is undefined.",
             support=support,
         )
     if metric in PROPORTIONS or metric == "missing_predictions":

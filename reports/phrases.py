@@ -327,7 +327,7 @@ class Phrases:
         if level is None:
             return self.t("number.none")
         even = abs(level * 100 - round(level * 100)) < 1e-9
-        return shown(level, scale="percent", digits=0 if even else 2, style=self.t.style)
+        return shown(level, scale="percent", digits=0 if even else 2, barriers=(1.0,), style=self.t.style)
 
     # Findings and rules
 
