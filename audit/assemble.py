@@ -10,7 +10,8 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from audit import provenance
-from audit.config import Loaded, policy_hash
+from audit.associations import unseen_pairs
+from audit.config import Loaded, Rule, policy_hash
 from audit.curves import score_curves, threshold_sweeps
 from audit.label_accuracy import label_noise
 from audit.limitations import limitations
@@ -169,6 +170,7 @@ def _of_this_release(parts: Parts) -> documents.Evidence:
             organisation=config.report.organisation,
             accent=config.report.accent,
             paper=config.report.paper,
+            sign_off=[documents.Signer(role=item.role, name=item.name) for item in config.report.sign_off],
             language=parts.catalogue.language,
             wording=None if parts.catalogue.language == ENGLISH else dict(parts.catalogue.texts),
             logo=parts.logo,
@@ -222,6 +224,8 @@ def _data(parts: Parts) -> documents.Data:
         cluster_sizes=_cluster_sizes(counted),
         collected=log.collected,
         associations=list(parts.associations),
+        unseen_pairs=list(unseen_pairs(counted)),
+        name=log.name,
         small_slices=[
             documents.Exclusion(reason=item.reason, slice=item.slice.as_dict(), rows=item.rows)
             for item in counted.small
@@ -401,13 +405,23 @@ def _policy(parts: Parts) -> documents.Policy:
                 include_missing=rule.include_missing,
                 concept=rule.concept,
                 must_not_drive=rule.must_not_drive,
-                sentence=rule_sentence(rule),
+                sentence=rule_sentence(parts.loaded.config, rule, each_class=_each_class(rule, parts)),
             )
             for rule in policy.rules
         ],
         family=parts.analysis.family,
         minimum=minimum_sentence(policy),
         lock=parts.lock_entry,
+    )
+
+
+def _each_class(rule: Rule, parts: Parts) -> bool:
+    """Whether a rule that names no class is applied to every class of the log."""
+    if rule.metric is None or rule.classes is not None:
+        return False
+    return any(
+        judged.rule == rule.id and judged.klass is not None and judged.metric == rule.metric
+        for judged in parts.findings
     )
 
 

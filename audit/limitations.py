@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from audit.config import Config
+from audit.group_words import group_words
 from audit.policy import Judged
 from audit.wording import metric_key
 from concepts.records import ConceptStage
@@ -38,7 +39,7 @@ def limitations(
                 Limitation(
                     what=say(
                         "limitation.missing.what",
-                        "The attribute '{name}' is missing in part of the log.",
+                        "The attribute “{name}” is missing in part of the log.",
                         name=summary.attribute.name,
                     ),
                     who=say(
@@ -47,6 +48,7 @@ def limitations(
                         "attribute.",
                     ),
                     size=_with_bounds(
+                        config,
                         say(
                             "limitation.share",
                             "{rows:,} of {all:,} rows ({share:.1%}).",
@@ -60,7 +62,7 @@ def limitations(
                     how_known=say("limitation.known.counted", "Counted in the log."),
                     what_to_do=say(
                         "limitation.missing.do",
-                        "Collect the attribute, or gate the missing slice with include_missing = true.",
+                        "Collect the attribute, or let a rule judge the cases without it as well.",
                     ),
                 )
             )
@@ -73,6 +75,7 @@ def limitations(
                     "limitation.failed.who", "Cases without a prediction: they are in no headline figure."
                 ),
                 size=_with_failures(
+                    config,
                     say(
                         "limitation.share",
                         "{rows:,} of {all:,} rows ({share:.1%}).",
@@ -86,7 +89,7 @@ def limitations(
                 how_known=say("limitation.known.counted_slices", "Counted in the log, for each slice."),
                 what_to_do=say(
                     "limitation.failed.do",
-                    "Read the count in each slice; gate it with max_missing_predictions.",
+                    "Read the count in each group; a rule can limit the share of failed predictions.",
                 ),
             )
         )
@@ -128,7 +131,8 @@ def limitations(
                 how_known=say("limitation.cluster.known", "The configuration names no cluster column."),
                 what_to_do=say(
                     "limitation.cluster.do",
-                    "Name the column as [log] cluster, or state in the card that rows are independent.",
+                    "Name in the configuration the column that tells which rows belong together, or state in "
+                    "the model card that the rows are independent.",
                 ),
             )
         )
@@ -144,7 +148,7 @@ def limitations(
             ),
             size=say(
                 "limitation.association.size",
-                "Cramer's V {strength:.2f} (bias-corrected; 1: one tells the other).",
+                "Cramér’s V {strength:.2f} (bias-corrected; 0: independent, 1: one tells the other).",
                 strength=item.cramers_v,
             ),
             how_known=say("limitation.association.known", "Computed from the log's joint counts."),
@@ -170,7 +174,7 @@ def limitations(
     not_tested = [item for item in findings if item.outcome == "not_tested"]
     found += [
         Limitation(
-            what=say("limitation.untested.what", "Rule '{rule}' could not be tested.", rule=item.rule),
+            what=say("limitation.untested.what", "Rule “{rule}” could not be tested.", rule=item.rule),
             who=say("limitation.untested.who", "The group that the rule names."),
             size=say("limitation.untested.size", "No row of the log."),
             how_known=item.reason,
@@ -218,8 +222,6 @@ def limitations(
         )
     if breaking:
         first = breaking[0]
-        values = [f"{name} = {value}" for name, value in first.slice.items()]
-        where = ", ".join(values) or say("limitation.labels.all_cases", "all cases")
         if first.wrong_labels == 1:
             size = say(
                 "limitation.labels.one",
@@ -238,13 +240,11 @@ def limitations(
                 what=say("limitation.labels.what", "The labels are taken as right."),
                 who=say(
                     "limitation.labels.who",
-                    "Every figure; the check that the fewest wrong labels undo is '{rule}', {metric} in "
+                    "Every figure; the check that the fewest wrong labels undo is “{rule}”, {metric} in "
                     "{group}.",
                     rule=first.rule,
                     metric=metric_key(first.metric),
-                    group=where
-                    if first.klass is None
-                    else say("limitation.labels.class", "{group} [{klass}]", group=where, klass=first.klass),
+                    group=group_words(config, first.slice, first.klass),
                 ),
                 size=size,
                 how_known=say(
@@ -374,7 +374,7 @@ def _share_of_rows(rows: int, counted: CountedLog) -> Said:
     )
 
 
-def _with_bounds(size: Said, name: str, bounds: Sequence[MissingBounds]) -> Said:
+def _with_bounds(config: Config, size: Said, name: str, bounds: Sequence[MissingBounds]) -> Said:
     """The size, and how far the missing rows could move the figure that they could move most."""
     known = [
         (item.highest - item.lowest, item.lowest, item.highest, item)
@@ -389,14 +389,14 @@ def _with_bounds(size: Said, name: str, bounds: Sequence[MissingBounds]) -> Said
         "Wherever they belong, {metric} of {group} lies between {lowest:.1%} and {highest:.1%} of these "
         "cases.",
         metric=metric_key(item.metric),
-        group=_of_class(f"{name} = {item.slice[name]}", item.klass),
+        group=group_words(config, {name: item.slice[name]}, item.klass),
         lowest=lowest,
         highest=highest,
     )
     return sentence_pair(size, hidden)
 
 
-def _with_failures(size: Said, counted: CountedLog, failures: Sequence[FailedBounds]) -> Said:
+def _with_failures(config: Config, size: Said, counted: CountedLog, failures: Sequence[FailedBounds]) -> Said:
     """The size, and how far the failed predictions move a figure where they count as errors."""
     if counted.failed_as_errors is None:
         return sentence_pair(
@@ -414,23 +414,17 @@ def _with_failures(size: Said, counted: CountedLog, failures: Sequence[FailedBou
     if not known:
         return size
     _, worst, item = max(known, key=lambda entry: entry[0])
-    values = [f"{name} = {value}" for name, value in item.slice.items()]
-    group = ", ".join(values) or say("limitation.labels.all_cases", "all cases")
     return sentence_pair(
         size,
         say(
             "limitation.failed.moves",
             "Counted as errors, they move {metric} of {group} most: from {value:.1%} to {worst:.1%}.",
             metric=metric_key(item.metric),
-            group=_of_class(group, item.klass),
+            group=group_words(config, item.slice, item.klass),
             value=item.value or 0.0,
             worst=worst,
         ),
     )
-
-
-def _of_class(group: str, klass: str | None) -> str:
-    return group if klass is None else f"{group} [{klass}]"
 
 
 def _concept_limitations(stage: ConceptStage, config: Config) -> list[Limitation]:

@@ -475,7 +475,7 @@ def _simultaneous(record: SliceRecord, target: Target, metric: str) -> Simultane
 
 
 def _undefined(metric: str) -> Said:
-    return say("finding.undefined", "{metric} is undefined here.", metric=metric_key(metric))
+    return say("finding.undefined", "{metric:capital} is undefined here.", metric=metric_key(metric))
 
 
 def _shortfall(metric: str, estimate: Estimate, policy: Policy, *, comparator: bool = False) -> str | None:
@@ -503,7 +503,9 @@ def _shortfall_of(
         return support_shortfall(least, minimum=policy.minimum, what=what)
     if value is None:
         return say(
-            "minimum.undefined", "The denominator is {support}: the metric is undefined.", support=support
+            "minimum.undefined",
+            "With {support} cases the metric is undefined.",
+            support=support,
         )
     if metric in PROPORTIONS or metric == "missing_predictions":
         return proportion_shortfall(value, support, effective=effective, degrees=degrees)

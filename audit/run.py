@@ -156,7 +156,7 @@ def gather(loaded: Loaded, *, progress: Progress = silent) -> Evidence:
         records,
         stage,
         findings,
-        associations(counted),
+        associations(loaded.config, counted),
         logo,
         catalogue,
         lock,

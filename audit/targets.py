@@ -158,7 +158,7 @@ def _group(rule: Rule, names: tuple[str, ...], counted: CountedLog) -> Iterator[
     if absent:
         yield (
             OVERALL,
-            ("not_tested", say("untested.attribute", "The log has no attribute '{name}'.", name=absent[0])),
+            ("not_tested", say("untested.attribute", "The log has no attribute “{name}”.", name=absent[0])),
         )
         return
     reference = _reference(rule)
@@ -171,7 +171,7 @@ def _group(rule: Rule, names: tuple[str, ...], counted: CountedLog) -> Iterator[
                     "not_tested",
                     say(
                         "untested.reference",
-                        "No row has the reference value {name} = {value}.",
+                        "No row has the reference value “{value}” of {name}.",
                         name=names[0],
                         value=reference,
                     ),
@@ -212,7 +212,7 @@ def _why_none(rule: Rule, names: tuple[str, ...], counted: CountedLog) -> str:
     if reference is not None:
         return say(
             "untested.only_reference",
-            "{name} has no value but the reference '{value}': there is nothing to compare with it.",
+            "{name} has no value but the reference “{value}”: there is nothing to compare with it.",
             name=names[0],
             value=reference,
         )
@@ -220,8 +220,7 @@ def _why_none(rule: Rule, names: tuple[str, ...], counted: CountedLog) -> str:
         if summary.attribute.name in names and not summary.values:
             return say(
                 "untested.all_missing",
-                "'{name}' is missing in every row, and the rule does not ask for missing "
-                "values (include_missing = true).",
+                "“{name}” is missing in every row, and the rule does not ask for the cases without it.",
                 name=summary.attribute.name,
             )
     return say("untested.each", "No row has a value of each of {names: and }.", names=names)
@@ -238,12 +237,14 @@ def _named(where: Slice, counted: CountedLog) -> Found:
         if name not in known:
             return where, (
                 "not_tested",
-                say("untested.attribute", "The log has no attribute '{name}'.", name=name),
+                say("untested.attribute", "The log has no attribute “{name}”.", name=name),
             )
         if value not in known[name]:
             return where, (
                 "not_tested",
-                say("untested.value", "No row has {name} = {value}.", name=name, value=str(value)),
+                say(
+                    "untested.value", "No row has the value “{value}” of {name}.", name=name, value=str(value)
+                ),
             )
     if any(item.slice == where for item in counted.slices):
         return where, None
@@ -265,19 +266,19 @@ def _small(counted: CountedLog) -> dict[Slice, int]:
 
 def _too_small(rows: int) -> tuple[Unavailable, str]:
     return "not_enough_data", say(
-        "untested.small", "The slice has {rows:,} rows, fewer than the minimum under [slices].", rows=rows
+        "untested.small", "The slice has {rows:,} rows, fewer than the configured minimum.", rows=rows
     )
 
 
 def _too_small_to_cross(alone: Slice, rows: int, others: list[str]) -> tuple[Unavailable, str]:
     name, value = alone.values[0]
-    shown = say("untested.missing", "{name} missing", name=name) if value is None else f"{name} = {value}"
+    shown = say("untested.missing", "{name} missing", name=name) if value is None else f"{name}: {value}"
     return (
         "not_enough_data",
         say(
             "untested.crossings",
             "The crossings of {value} with {others: and } were not computed: the value has "
-            "{rows:,} rows, fewer than the minimum under [slices].",
+            "{rows:,} rows, fewer than the configured minimum.",
             value=shown,
             others=others,
             rows=rows,

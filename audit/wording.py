@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from audit.group_words import class_words, pair_words, value_words
 from audit.targets import RuleKind, kind_of
 from slices.said import Said, say, sentence_pair
 
@@ -15,31 +16,31 @@ if TYPE_CHECKING:
     from audit.config import Config, Policy, Rule
     from concepts.records import ConceptResult
 
-# Metrics by their key, as findings and reasons name them.
+# Metrics by their name, as findings and reasons call them.
 METRIC_KEYS = {
     "precision": say("metric_key.precision", "precision"),
     "recall": say("metric_key.recall", "recall"),
-    "fpr": say("metric_key.fpr", "fpr"),
-    "fnr": say("metric_key.fnr", "fnr"),
+    "fpr": say("metric_key.fpr", "false-positive rate"),
+    "fnr": say("metric_key.fnr", "false-negative rate"),
     "specificity": say("metric_key.specificity", "specificity"),
-    "npv": say("metric_key.npv", "npv"),
-    "f1": say("metric_key.f1", "f1"),
+    "npv": say("metric_key.npv", "negative predictive value"),
+    "f1": say("metric_key.f1", "F1"),
     "accuracy": say("metric_key.accuracy", "accuracy"),
-    "balanced_accuracy": say("metric_key.balanced_accuracy", "balanced_accuracy"),
-    "selection_rate": say("metric_key.selection_rate", "selection_rate"),
+    "balanced_accuracy": say("metric_key.balanced_accuracy", "balanced accuracy"),
+    "selection_rate": say("metric_key.selection_rate", "selection rate"),
     "prevalence": say("metric_key.prevalence", "prevalence"),
-    "mcc": say("metric_key.mcc", "mcc"),
-    "auroc": say("metric_key.auroc", "auroc"),
-    "auprc": say("metric_key.auprc", "auprc"),
-    "brier": say("metric_key.brier", "brier"),
-    "ece": say("metric_key.ece", "ece"),
+    "mcc": say("metric_key.mcc", "Matthews correlation"),
+    "auroc": say("metric_key.auroc", "AUROC"),
+    "auprc": say("metric_key.auprc", "AUPRC"),
+    "brier": say("metric_key.brier", "Brier score"),
+    "ece": say("metric_key.ece", "calibration error"),
 }
 
 METRIC_WORDS = {
     "precision": say("rule.metric.precision", "precision (of the cases flagged, the share that are right)"),
     "recall": say("rule.metric.recall", "recall (of the positive cases, the share found)"),
-    "fpr": say("rule.metric.fpr", "false positive rate (of the negative cases, the share flagged)"),
-    "fnr": say("rule.metric.fnr", "false negative rate (of the positive cases, the share missed)"),
+    "fpr": say("rule.metric.fpr", "false-positive rate (of the negative cases, the share flagged)"),
+    "fnr": say("rule.metric.fnr", "false-negative rate (of the positive cases, the share missed)"),
     "specificity": say(
         "rule.metric.specificity", "specificity (of the negative cases, the share left alone)"
     ),
@@ -86,21 +87,24 @@ def metric_words(metric: str) -> Said:
 
 
 def metric_key(metric: str) -> str:
-    """A metric's key; a plugin's own as it stands.
+    """A metric's name; a plugin's own key as it stands.
 
-    >>> metric_key("macro_recall"), metric_key("recall").code
-    ('macro_recall', 'metric_key.recall')
+    >>> metric_key("macro_recall"), metric_key("fpr"), metric_key("recall").code
+    ('mean recall over the classes', 'false-positive rate', 'metric_key.recall')
     """
     average, _, base = metric.partition("_")
     if average == "macro" and base in METRIC_KEYS:
-        return say("metric_key.macro", "macro_{metric}", metric=METRIC_KEYS[base])
+        return say("metric_key.macro", "mean {metric} over the classes", metric=METRIC_KEYS[base])
     if average == "micro" and base in METRIC_KEYS:
-        return say("metric_key.micro", "micro_{metric}", metric=METRIC_KEYS[base])
+        return say("metric_key.micro", "pooled {metric} of the classes", metric=METRIC_KEYS[base])
     return METRIC_KEYS.get(metric, metric)
 
 
-def rule_sentence(rule: Rule) -> Said:
-    """A rule of the policy in one sentence."""
+def rule_sentence(config: Config, rule: Rule, *, each_class: bool = False) -> Said:
+    """A rule of the policy in one sentence.
+
+    ``each_class``: the rule names no class and is applied to every one of the log.
+    """
     kind, limit = kind_of(rule)
     if kind == "concept":
         within: str = ""
@@ -108,13 +112,13 @@ def rule_sentence(rule: Rule) -> Said:
             within = say("rule.within", " (effects within {limit:g} logits count as none)", limit=limit)
         return say(
             "rule.concept",
-            "The concept '{concept}' must not drive {classes:and}{within}.",
+            "The concept “{concept}” must not drive {classes:and}{within}.",
             concept=rule.concept or "",
-            classes=rule.must_not_drive,
+            classes=[class_words(config, klass) for klass in rule.must_not_drive],
             within=within,
         )
     assert limit is not None
-    where = _where(rule)
+    where = _where(config, rule)
     if kind == "missing_predictions":
         return say(
             "rule.missing_predictions",
@@ -124,7 +128,10 @@ def rule_sentence(rule: Rule) -> Said:
         )
     assert rule.metric is not None
     name = metric_words(rule.metric)
-    classes: str = say("rule.classes", ", class {classes:and}", classes=rule.classes) if rule.classes else ""
+    classes: str = say("rule.each_class", ", for each class") if each_class else ""
+    if rule.classes:
+        named = [class_words(config, klass) for klass in rule.classes]
+        classes = say("rule.classes", ", class {classes:and}", classes=named)
     if kind == "floor":
         return say(
             "rule.floor",
@@ -143,9 +150,10 @@ def rule_sentence(rule: Rule) -> Said:
             where=where,
             classes=classes,
         )
-    other: str = f"'{rule.against}'"
-    if rule.against in (None, "complement"):
-        other = say("rule.rest", "the rest of the data")
+    other: str = say("rule.rest", "everybody else")
+    if rule.against not in (None, "complement"):
+        named_value = value_words(config, next(iter(rule.attributes), ""), rule.against)
+        other = say("rule.other", "“{value}”", value=named_value)
     if kind == "gap":
         return say(
             "rule.gap",
@@ -167,12 +175,12 @@ def rule_sentence(rule: Rule) -> Said:
     )
 
 
-def _where(rule: Rule) -> list[str]:
+def _where(config: Config, rule: Rule) -> list[str]:
     parts: list[str] = []
     if rule.overall:
         parts.append(say("rule.overall", "over all cases"))
     if rule.attributes:
-        parts.append(say("rule.every", "for every {attributes:and}", attributes=rule.attributes))
+        parts.append(say("rule.every", "for every value of {attributes:and}", attributes=rule.attributes))
     parts += [
         say("rule.combination", "for every combination of {attributes:and}", attributes=group)
         for group in rule.intersections
@@ -181,7 +189,7 @@ def _where(rule: Rule) -> list[str]:
         say(
             "rule.slice",
             "for {values: with }",
-            values=[f"{name} = {value}" for name, value in sorted(values.items())],
+            values=[pair_words(config, name, value) for name, value in sorted(values.items())],
         )
         for values in rule.slices
     ]
@@ -295,13 +303,33 @@ def _bound(kind: RuleKind, limit: float, *, plain: bool) -> Said:
     return say("bound.margin", "the margin")
 
 
+UNDECIDABLE = 100_000  # more cases: the figure lies on the limit, as far as any test set can tell
+
+
+def two_figures(number: int) -> int:
+    """A planned number of cases, up to two significant figures: it is no better known than that.
+
+    >>> two_figures(87), two_figures(5384), two_figures(14)
+    (87, 5400, 14)
+    """
+    step: int = 10 ** max(0, len(str(number)) - 2)
+    return -(-number // step) * step
+
+
 def needed_reason(units: int | None, clusters: int | None, comparator_grows: bool, reason: str | None) -> str:
     """What it would take to decide, with the warning that belongs to it."""
     if units is None:
         return reason or say("needed.none", "No number of further cases decides.")
+    if units > UNDECIDABLE:
+        return say(
+            "needed.on_the_limit",
+            "It lies on the limit, as far as a test set can tell: more than {most:,} more cases would be "
+            "needed to decide.",
+            most=UNDECIDABLE,
+        )
     of_clusters: str = ""
     if clusters is not None:
-        of_clusters = say("needed.clusters", " (about {clusters:,} clusters)", clusters=clusters)
+        of_clusters = say("needed.clusters", " (about {clusters:,} clusters)", clusters=two_figures(clusters))
     grown: str = ""
     if comparator_grows:
         grown = say("needed.grown", " in the slice, and as many times more in its comparator,")
@@ -309,7 +337,7 @@ def needed_reason(units: int | None, clusters: int | None, comparator_grows: boo
         "needed.cases",
         "About {units:,} more cases{clusters}{grown} would decide with 80% probability, if the present "
         "estimate is the truth.",
-        units=units,
+        units=two_figures(units),
         clusters=of_clusters,
         grown=grown,
     )
@@ -321,7 +349,7 @@ def concept_reason(rule: Rule, klass: str, result: ConceptResult | None, outcome
     if result is None:
         return say(
             "finding.concept_untested",
-            "The concept '{concept}' was not tested for {klass}.",
+            "The concept “{concept}” was not tested for {klass}.",
             concept=concept,
             klass=klass,
         )
@@ -331,16 +359,16 @@ def concept_reason(rule: Rule, klass: str, result: ConceptResult | None, outcome
         )
         return say(
             "finding.concept_not_learnt",
-            "'{concept}' was not learnt at layer {layer} ({why}): no claim either way.",
+            "“{concept}” was not learnt at layer {layer} ({why}): no claim either way.",
             concept=concept,
             layer=result.layer,
             why=why,
         )
-    effect = _effect(result)
+    effect = _effect(result, rule.margin)
     if outcome == "fails":
         return say(
             "finding.concept_fails",
-            "'{concept}' drives {klass} at layer {layer}: {effect}, adjusted p {p}.",
+            "“{concept}” drives {klass} at layer {layer}: {effect}, adjusted p {p}.",
             concept=concept,
             klass=klass,
             layer=result.layer,
@@ -371,17 +399,23 @@ def concept_reason(rule: Rule, klass: str, result: ConceptResult | None, outcome
     )
 
 
-def _effect(result: ConceptResult) -> Said:
+def _effect(result: ConceptResult, margin: float | None) -> Said:
+    """The effect with its interval, as rounded as in the report's tables."""
+
+    def shown(value: float) -> str:
+        limit = 0.0 if margin is None else margin if value > 0 else -margin
+        return rounded(value, limit, scale=1)
+
     if result.effect is None:
         return say("effect.undefined", "effect undefined")
     if result.effect_low is None or result.effect_high is None:
-        return say("effect.value", "effect {effect:.3g} logits", effect=result.effect)
+        return say("effect.value", "effect {effect:number} logits", effect=shown(result.effect))
     return say(
         "effect.interval",
-        "effect {effect:.3g} logits ({low:.3g} to {high:.3g})",
-        effect=result.effect,
-        low=result.effect_low,
-        high=result.effect_high,
+        "effect {effect:number} logits ({low:number} to {high:number})",
+        effect=shown(result.effect),
+        low=shown(result.effect_low),
+        high=shown(result.effect_high),
     )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from reports import figures
 from reports.evidence import Evidence, to_bytes
 from reports.grids import paired
-from reports.palette import LIGHT
+from reports.palette import LIGHT, Palette, readable
 from reports.phrases import Phrases, visible
 from reports.strings import Catalogue, catalogue_of
 from reports.translation import English, translated
@@ -67,6 +67,7 @@ def environment() -> Environment:
 
 def context(evidence: Evidence, catalogue: Catalogue, *, paper: bool) -> dict[str, Any]:
     """What every template sees: the view of the evidence and the catalogue."""
+    from reports.page_facts import signers
     from reports.view import build
 
     report = evidence.report
@@ -75,6 +76,7 @@ def context(evidence: Evidence, catalogue: Catalogue, *, paper: bool) -> dict[st
         "t": catalogue,
         "view": build(translated(evidence, catalogue), catalogue, evidence_sha256=sha256, paper=paper),
         "language": catalogue.language,
+        "signers": signers(Phrases(evidence, catalogue)),
         "organisation": visible(report.organisation) if report.organisation else "",
         "logo": report.logo or "",
         "evidence_sha256": sha256,
@@ -82,29 +84,33 @@ def context(evidence: Evidence, catalogue: Catalogue, *, paper: bool) -> dict[st
     }
 
 
-def accent(colour: str | None) -> str:
-    """The house colour where it is a plain ``#rrggbb``, else ours: nothing else reaches the style sheet."""
-    return colour if colour and re.fullmatch(r"#[0-9a-fA-F]{6}", colour) else LIGHT.accent
+def accent(colour: str | None, palette: Palette = LIGHT) -> str:
+    """The house colour where it is a plain ``#rrggbb``, else ours: nothing else reaches the style sheet.
+
+    A colour that could not be read on the palette's page becomes a shade of it that can.
+    """
+    if colour and re.fullmatch(r"#[0-9a-fA-F]{6}", colour):
+        return readable(colour, palette)
+    return palette.accent
 
 
 def print_html(evidence: Evidence, *, catalogue: Catalogue | None = None) -> str:
     """The document for paper: complete, styled, tagged; `reports.pdf` makes the PDF of it."""
     words = catalogue or catalogue_of(evidence.report)
-    style = (
-        resource("print.css")
-        .replace("VAR_PAPER", evidence.report.paper)
-        .replace(LIGHT.accent, accent(evidence.report.accent))
-    )
-    return (
+    house = accent(evidence.report.accent)
+    style = resource("print.css").replace("VAR_PAPER", evidence.report.paper).replace(LIGHT.accent, house)
+    html = (
         environment()
         .get_template("print.html.j2")
         .render(**context(evidence, words, paper=True), style=style)
     )
+    # Figures name their colours as attributes; in data a quotation mark is escaped, so none is touched.
+    return html.replace(f'="{LIGHT.accent}"', f'="{house}"')
 
 
 def title(evidence: Evidence, catalogue: Catalogue) -> str:
     """The document's title, for its metadata."""
-    from reports.page_one import stated
+    from reports.page_facts import stated
 
     version = stated(Phrases(evidence, catalogue), evidence.subject.version)
     return catalogue("document.title", name=visible(evidence.subject.name), version=version)

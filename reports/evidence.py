@@ -138,7 +138,7 @@ class AttributeData(Part):
 
 
 class Association(Part):
-    """Two attributes that cannot be told apart, or nearly: Cramer's V near 1."""
+    """Two attributes that cannot be told apart, or nearly: Cramér's V near 1."""
 
     attributes: tuple[str, str]
     cramers_v: Finite
@@ -154,6 +154,12 @@ class ClusterSizes(Part):
 
 
 class Data(Part):
+    """The log as it was counted.
+
+    ``name``: what people call it; ``unseen_pairs``: attributes that were not held against each other.
+    """
+
+    name: str | None = None
     rows: int
     rows_used: int
     excluded: list[Exclusion]
@@ -172,6 +178,7 @@ class Data(Part):
     cluster_sizes: ClusterSizes | None = None
     collected: list[str] | None = None
     associations: list[Association] = []
+    unseen_pairs: list[tuple[str, str]] = []
     small_slices: list[Exclusion] = []
     roles: dict[str, str] = {}
 
@@ -760,6 +767,13 @@ class Method(Part):
     sentences: list[Prose] = []
 
 
+class Signer(Part):
+    """Who is to decide and sign; nothing is signed by being named."""
+
+    role: str
+    name: str | None = None
+
+
 class ReportOptions(Part):
     """What the renderers need of the configuration, so that evidence alone renders the same documents."""
 
@@ -769,6 +783,7 @@ class ReportOptions(Part):
     paper: Literal["A4", "Letter"] = "A4"
     language: str = "en"
     logo: str | None = None  # data URI
+    sign_off: list[Signer] = []
     wording: dict[str, str] | None = None  # the catalogue of ``language``, where xaudit ships none
 
 

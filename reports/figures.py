@@ -97,10 +97,10 @@ def bar(point: Point, axis: Axis, limit: Limit = NO_LIMIT, *, title: str, width:
 
 
 def scale(axis: Axis, *, title: str, width: float = 150.0) -> Markup:
-    """The scale of a column of bars: its ticks' texts, as many as have room."""
+    """The scale of a column of bars: its ticks' texts, as many as have room; in print 7 points high."""
     canvas = Canvas(title=title, width=width, height=14.0)
     inset = 6.0
-    draw_ticks(canvas, axis, inset, width - 2 * inset, 10.0, size=9.0, keep=(0.0, width))
+    draw_ticks(canvas, axis, inset, width - 2 * inset, 11.0, size=12.0, keep=(0.0, width))
     return canvas.svg(kind="bar")
 
 

@@ -70,7 +70,7 @@ def table(
 
 
 def gap_scale(p: Phrases, metric: str) -> Scale:
-    return "points" if p.scale(metric) == "percent" else "number"
+    return p.difference_scale(metric)
 
 
 def worst_gaps(p: Phrases) -> Table:
@@ -415,7 +415,7 @@ def impacts(p: Phrases) -> tuple[Table, ...]:
                     p.count(row.selected),
                     p.number(row.rate, "percent"),
                     ratio,
-                    p.interval(row.low, row.high, "number"),
+                    p.interval(row.low, row.high, "number", digits=2),
                 )
             )
         level = t("table.interval", level=p.level(p.evidence.run.confidence))

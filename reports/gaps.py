@@ -177,7 +177,7 @@ def disparity_of(record: SliceRecord, comparison: Comparison) -> Disparity | Non
 
 
 def scale_of(p: Phrases, kind: Kind, metric: str) -> Scale:
-    return "points" if kind == "gap" and p.scale(metric) == "percent" else "number"
+    return p.difference_scale(metric) if kind == "gap" else "number"
 
 
 def gap_of(p: Phrases, record: SliceRecord, comparison: Comparison) -> Gap | None:

@@ -26,7 +26,7 @@ def screen_html(evidence: Evidence, *, catalogue: Catalogue | None = None) -> st
     template = environment().get_template("screen.html.j2")
     seen = context(evidence, words, paper=False)
     body = template.render(**seen)
-    house = f":root{{--accent:{accent(evidence.report.accent)}}}" if evidence.report.accent else ""
+    house = house_colour(evidence.report.accent) if evidence.report.accent else ""
     style = resource("screen.css").replace("/*LIGHT*/", variables(LIGHT)).replace("/*DARK*/", variables(DARK))
     style = style.replace("/*STACKED*/", stacked(seen["view"].annex, words))
     style = f"{faces(body)}\n{style}\n{house}"
@@ -57,6 +57,16 @@ def quoted(text: str) -> str:
     '"a\\\\22 \\\\3c b"'
     """
     return '"' + "".join(c if c.isalnum() or c in " -_.,()" else f"\\{ord(c):x} " for c in text) + '"'
+
+
+def house_colour(colour: str) -> str:
+    """The house colour in light and dark, as readable in each as it needs to be."""
+    light, dark = f"--accent:{accent(colour)}", f"--accent:{accent(colour, DARK)}"
+    return (
+        f":root{{{light}}}"
+        f"@media (prefers-color-scheme:dark){{:root:not([data-theme=light]){{{dark}}}}}"
+        f":root[data-theme=dark]{{{dark}}}"
+    )
 
 
 def faces(body: str) -> str:

@@ -51,7 +51,7 @@ LIGHT = Palette(
         "not_tested": "#f0eef9",
         "meets": "#e5f3f2",
     },
-    series=("#1f4e79", "#a83279", "#6f6a00", "#2b2b2b", "#3f83c4"),
+    series=("#1f4e7a", "#a83279", "#6f6a00", "#2b2b2b", "#3f83c4"),
 )
 
 DARK = Palette(
@@ -77,6 +77,43 @@ DARK = Palette(
     },
     series=("#8dbdec", "#f08fc4", "#d2c94a", "#f2f2f2", "#5b8fd0"),
 )
+
+
+LEAST_CONTRAST = 4.5  # of text on its ground: WCAG 2.2, 1.4.3
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of ``#rrggbb`` (WCAG 2.2)."""
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: str, other: str) -> float:
+    """Contrast of two colours, 1 to 21 (WCAG 2.2).
+
+    >>> round(contrast("#000000", "#ffffff"), 1)
+    21.0
+    """
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def readable(colour: str, palette: Palette = LIGHT) -> str:
+    """The colour, or the nearest shade of it that can be read on the palette's page and panels.
+
+    >>> readable("#1f4e79"), readable("#ffee00")
+    ('#1f4e79', '#7a7200')
+    """
+    grounds = (palette.page, palette.panel)
+    to = 0 if luminance(palette.page) > 0.5 else 255
+    channels = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    for step in range(101):
+        mixed = [round(c + (to - c) * step / 100) for c in channels]
+        shade = "#" + "".join(f"{c:02x}" for c in mixed)
+        if all(contrast(shade, ground) >= LEAST_CONTRAST for ground in grounds):
+            return shade
+    return palette.accent
 
 
 def variables(palette: Palette) -> str:

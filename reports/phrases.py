@@ -19,6 +19,14 @@ NUMBERS = {"mcc", "auroc", "auprc", "brier", "ece", "f1_score"}
 SIGNED = {"mcc"}
 # Control, surrogate, format, line and paragraph separators.
 INVISIBLE = ("Cc", "Cs", "Cf", "Zl", "Zp")
+DIGITS: Mapping[Scale, int] = {"percent": 1, "points": 1, "number": 3, "difference": 3}
+# As in the reasons that the evidence gives: more cases than these are no plan.
+UNDECIDABLE = 100_000
+# What a metric's denominator counts.
+UNITS = {
+    "recall": "positive", "fnr": "positive", "fpr": "negative", "specificity": "negative",
+    "precision": "flagged", "npv": "passed",
+}  # fmt: skip
 UNDECIDED = ("cannot_tell", "not_enough_data", "not_tested")
 AVERAGES = ("macro_", "micro_")
 
@@ -265,6 +273,10 @@ class Phrases:
         known = self.t.has(f"metric.{plain}.name") or metric is None
         return "number" if plain in NUMBERS or not known else "percent"
 
+    def difference_scale(self, metric: str | None) -> Scale:
+        """How a difference of two of a metric's values is printed: with its sign."""
+        return "points" if self.scale(metric) == "percent" else "difference"
+
     def bounds(self, metric: str | None) -> tuple[float, float] | None:
         """What a metric cannot leave; None: not known."""
         plain = self.base(metric or "")[1]
@@ -277,21 +289,26 @@ class Phrases:
     def number(self, value: float | None, scale: Scale, barriers: Sequence[float] = ()) -> str:
         if value is None:
             return self.t("number.undefined")
-        digits = {"percent": 1, "points": 1, "number": 3}[scale]
+        digits = DIGITS[scale]
         return shown(value, scale=scale, digits=digits, barriers=barriers, style=self.t.style)
 
     def interval(
-        self, low: float | None, high: float | None, scale: Scale, barriers: Sequence[float] = ()
+        self,
+        low: float | None,
+        high: float | None,
+        scale: Scale,
+        barriers: Sequence[float] = (),
+        *,
+        digits: int | None = None,
     ) -> str:
         """Both limits, or a dash where there are none."""
         if low is None or high is None:
             return self.t("number.none")
-        digits = {"percent": 1, "points": 1, "number": 3}[scale]
         return interval_text(
             low,
             high,
             scale=scale,
-            digits=digits,
+            digits=DIGITS[scale] if digits is None else digits,
             barriers=barriers,
             style=self.t.style,
             joiner=self.t("number.to"),
@@ -302,6 +319,8 @@ class Phrases:
 
     def tick(self, value: float, scale: Scale) -> str:
         """A scale's tick: exact, differences with their sign and without unit."""
+        if scale == "difference":
+            return ("+" if value > 0 else "") + self.limit(value, scale)
         if scale != "points":
             return self.limit(value, scale)
         return shown(value, scale=scale, digits=0, style=self.t.style, barriers=(value,), with_unit=False)
@@ -325,7 +344,7 @@ class Phrases:
         if level is None:
             return self.t("number.none")
         even = abs(level * 100 - round(level * 100)) < 1e-9
-        return shown(level, scale="percent", digits=0 if even else 2, style=self.t.style)
+        return shown(level, scale="percent", digits=0 if even else 2, barriers=(1.0,), style=self.t.style)
 
     # Findings and rules
 
@@ -336,7 +355,7 @@ class Phrases:
         if finding.kind in ("ratio", "concept"):
             return "number"
         scale = self.scale(finding.metric)
-        return "points" if finding.kind == "gap" and scale == "percent" else scale
+        return self.difference_scale(finding.metric) if finding.kind == "gap" else scale
 
     def finding_metric(self, finding: Finding) -> str:
         if finding.kind == "missing_predictions":
@@ -368,8 +387,36 @@ class Phrases:
             return self.t(key, level=self.level(finding.level))
         return self.t("interval.other", name=visible(finding.interval), level=self.level(finding.level))
 
+    @cached_property
+    def rule_names(self) -> Mapping[str, str]:
+        """Each rule in a few words; its identifier after them where two rules read the same."""
+        found = {rule.id: self.rule_words(rule) for rule in self.evidence.policy.rules}
+        words = list(found.values())
+        return {
+            rule: text if words.count(text) == 1 else self.t("rule.named", words=text, rule=visible(rule))
+            for rule, text in found.items()
+        }
+
+    def rule_words(self, rule: Rule) -> str:
+        """``Recall: at least 85%``, ``“corner mark” must not drive loop``."""
+        if rule.kind == "concept":
+            classes = self.t.listed([self.klass(klass) for klass in rule.must_not_drive])
+            limit = "" if rule.limit is None else self.finding_limit(rule)
+            key = "rule.concept_named_open" if rule.limit is None else "rule.concept_named"
+            return self.t(key, concept=visible(rule.concept or ""), classes=classes, limit=limit)
+        metric = self.t("metric.failed.name") if rule.metric is None else self.metric(rule.metric)
+        if rule.classes:
+            classes = self.t.listed([self.klass(klass) for klass in rule.classes])
+            metric = self.t("rule.of_classes", metric=metric, classes=classes)
+        against = self.t("rule.complement")
+        if rule.against not in (None, "complement"):
+            value = self.value(next(iter(rule.attributes), ""), rule.against)
+            against = self.t("rule.value", value=value)
+        key = f"rule.{rule.kind}" if self.t.has(f"rule.{rule.kind}") else "rule.other"
+        return self.t(key, metric=metric, limit=self.finding_limit(rule), against=against)
+
     def rule_heading(self, finding: Finding) -> str:
-        """The rule in a few words: ``Recall: at least 85%``."""
+        """What a finding's rule asks for in a few words: ``Recall: at least 85%``."""
         if finding.kind == "concept":
             if finding.limit is None:
                 return self.t("rule.concept_open")
@@ -400,14 +447,27 @@ class Phrases:
         """
         if finding.needed_n is None:
             return ""
-        text = self.count(finding.needed_n)
-        return self.t("findings.at_least", units=text) if finding.value is None else text
+        if finding.needed_n > UNDECIDABLE:
+            return self.t("findings.undecidable")
+        text = self.count(two_figures(finding.needed_n))
+        return self.t("findings.at_least" if finding.value is None else "findings.about", units=text)
+
+    def needed_note(self, finding: Finding) -> str:
+        """The same in a few words, with what is counted: ``≈ 5,400 more positives``."""
+        if finding.needed_n is None:
+            return ""
+        if finding.needed_n > UNDECIDABLE:
+            return self.t("page1.undecidable")
+        unit = UNITS.get(self.base(finding.metric or "")[1], "case")
+        return self.t(f"page1.needed.{unit}", count=two_figures(finding.needed_n))
 
     def needed_clusters(self, finding: Finding) -> str:
         """How many more clusters that would be; empty where rows are independent."""
         if finding.needed_clusters is None or self.cluster is None:
             return ""
-        clusters = self.count(finding.needed_clusters)
+        if finding.needed_n is not None and finding.needed_n > UNDECIDABLE:
+            return ""
+        clusters = self.t("findings.about", units=self.count(two_figures(finding.needed_clusters)))
         return self.t("findings.needed_clusters", clusters=clusters, cluster=visible(self.cluster))
 
     def why(self, finding: Finding) -> str:
@@ -537,6 +597,16 @@ class Phrases:
 
     def word(self, outcome: str | None) -> str:
         return self.t(f"outcome.{outcome or 'none'}")
+
+
+def two_figures(number: int) -> int:
+    """A planned number, up to two significant figures: no plan knows it better.
+
+    >>> two_figures(87), two_figures(5384), two_figures(100)
+    (87, 5400, 100)
+    """
+    step: int = 10 ** max(0, len(str(number)) - 2)
+    return -(-number // step) * step
 
 
 def slice_key(values: Mapping[str, str | None]) -> str:

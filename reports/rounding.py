@@ -1,8 +1,8 @@
 """Rounding: numbers as printed. A printed number never contradicts the verdict it stands beside.
 
 A number is printed with the least digits (from a stated start) that leave it on its own side of every
-*barrier*: the rule's limit, and 0 and 1 for a share, so that 99.97% is never printed as 100%. Where
-no reasonable number of digits does, the text says so: ``<85%``.
+*barrier*: the rule's limit. Where no reasonable number of digits does, the text says so: ``<85%``. A share
+that is not 0 or 1 is never printed as such: ``>99.9%``, without more digits than its neighbours have.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Literal
 
-Scale = Literal["percent", "points", "number"]
+Scale = Literal["percent", "points", "number", "difference"]
 MOST_DIGITS = 5
 MINUS = "\u2212"
 
@@ -21,7 +21,8 @@ MINUS = "\u2212"
 class Style:
     """How numbers are written in a language; ``scale`` percent: shown times 100 with a sign after it.
 
-    ``points``: a difference of shares, shown times 100, with its sign before it.
+    ``points``: a difference of shares, shown times 100, with its sign before it; ``difference``: one of
+    other numbers, with its sign.
     """
 
     decimal: str = "."
@@ -36,7 +37,7 @@ ENGLISH = Style()
 def exact(value: float, scale: Scale) -> Decimal:
     """The number as shown, before rounding: shortest decimal form of the float, times 100 for shares."""
     number = Decimal(repr(float(value)))
-    return number if scale == "number" else number.scaleb(2)
+    return number if scale in ("number", "difference") else number.scaleb(2)
 
 
 def round_to(number: Decimal, digits: int) -> Decimal:
@@ -101,14 +102,17 @@ def shown(
     '84.97%'
     >>> shown(0.84999999, scale="percent", digits=0, barriers=[0.85])
     '<85%'
+    >>> shown(0.9997, scale="percent", digits=1), shown(0.00003, scale="percent", digits=1)
+    ('>99.9%', '<0.1%')
     """
     number = exact(value, scale)
     walls = [exact(barrier, scale) for barrier in barriers]
-    if scale == "percent":
-        walls += [Decimal(0), Decimal(100)]
-    signed = scale == "points"
+    signed = scale in ("points", "difference")
     needed = digits_needed(number, digits, walls)
-    if needed is not None:
+    end = None if needed is None or scale != "percent" else beyond_end(number, needed, walls)
+    if end is not None:
+        text = end[0] + grouped(end[1], decimals(end[1]), style)
+    elif needed is not None:
         text = grouped(round_to(number, needed), needed, style, signed=signed)
     else:
         # The barrier that no rounding respects: the nearest one.
@@ -117,6 +121,25 @@ def shown(
         sign = "<" if number < wall else ">"
         text = sign + grouped(round_to(wall, places), places, style, signed=signed)
     return unit(text, scale, style) if with_unit else text
+
+
+def beyond_end(number: Decimal, digits: int, barriers: Sequence[Decimal]) -> tuple[str, Decimal] | None:
+    """``>`` and the last number before 100, ``<`` and the first after 0; None where neither is near.
+
+    For a percentage that would be rounded to 0 or 100 and is neither. More digits only where a barrier
+    lies between that number and the end.
+    """
+    if not 0 < number < 100 or round_to(number, digits) not in (0, 100):
+        return None
+    upper = round_to(number, digits) == 100
+    for places in range(digits, MOST_DIGITS + 1):
+        if round_to(number, places) not in (0, 100):
+            return None if places == digits else ("", round_to(number, places))
+        step = Decimal(1).scaleb(-places)
+        edge = 100 - step if upper else step
+        if not any(edge < wall < 100 if upper else 0 < wall < edge for wall in barriers):
+            break
+    return (">" if upper else "<"), edge
 
 
 def decimals(number: Decimal) -> int:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 from reports.canvas import Point
 from reports.evidence import AttributeData, AttributeValue, Estimate, Finding, SliceRecord
-from reports.page_one import ordered
 from reports.palette import OUTCOMES
 from reports.phrases import Phrases, estimate_of, slice_key, visible
 from reports.rounding import Scale
+from reports.worst_table import ordered
 
 CARD = (
     "intended_use", "out_of_scope", "users", "reference_standard", "independence", "training_data",
@@ -21,6 +21,7 @@ MOST_ANNEX_ROWS = 2000
 MOST_ANNEX_METRICS = 5
 OF_A_CLASS = ("recall", "precision")
 MOST_CLASSES = 8  # columns of a table of counts
+MOST_PAIRS = 12
 MOST_VALUES = 200  # of one attribute
 
 
@@ -73,6 +74,7 @@ class DataSection:
     excluded_note: str
     associations: tuple[tuple[str, str], ...]
     classes: tuple[ClassMatrix, ...]
+    unseen: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +172,14 @@ def card(p: Phrases) -> tuple[CardPart, ...]:
         if key not in CARD
     ]
     purpose = p.evidence.subject.purpose
-    first = CardPart(p.t("use.purpose"), "" if purpose == "not stated" else visible_lines(purpose))
-    return (first, *known, *own)
+    version = p.evidence.subject.version
+    name = [p.evidence.subject.name, *([version] if version not in ("", "not stated") else [])]
+    return (
+        CardPart(p.t("use.model"), visible_lines(" · ".join(name))),
+        CardPart(p.t("use.purpose"), "" if purpose == "not stated" else visible_lines(purpose)),
+        *known,
+        *own,
+    )
 
 
 def visible_lines(text: str) -> str:
@@ -256,6 +264,7 @@ def data_section(p: Phrases) -> DataSection:
             for a in data.associations
         ),
         classes=class_matrices(p),
+        unseen=unseen(p),
     )
 
 
@@ -319,6 +328,17 @@ def class_matrices(p: Phrases) -> tuple[ClassMatrix, ...]:
         if rows:
             made.append(ClassMatrix(tuple(p.klass(k) for k in part), tuple(rows)))
     return tuple(made)
+
+
+def unseen(p: Phrases) -> str:
+    """Which attributes were not held against each other; empty where all were."""
+    pairs = p.evidence.data.unseen_pairs
+    if not pairs:
+        return ""
+    named = [p.t("data.pair", one=visible(one), other=visible(other)) for one, other in pairs[:MOST_PAIRS]]
+    if len(pairs) > MOST_PAIRS:
+        named.append(p.t("unshown_fact.more", count=len(pairs) - MOST_PAIRS))
+    return p.t("data.unseen", pairs=p.t.listed(named))
 
 
 def shown_values(p: Phrases, attribute: AttributeData) -> list[AttributeValue]:
@@ -406,7 +426,7 @@ def findings(p: Phrases) -> tuple[FindingBlock, ...]:
     for rule, found in by_rule.items():
         rows = sorted(ordered(found), key=lambda f: rank[f.outcome])
         tally = [
-            p.t("findings.tally", n=p.count(n), word=p.word(outcome))
+            p.t(f"findings.tally.{outcome}", count=n)
             for outcome in OUTCOMES
             if (n := sum(f.outcome == outcome for f in found))
         ]
@@ -415,7 +435,7 @@ def findings(p: Phrases) -> tuple[FindingBlock, ...]:
         blocks.append(
             FindingBlock(
                 rule=visible(rule),
-                heading=p.rule_heading(found[0]) if found else visible(rule),
+                heading=p.rule_names.get(rule) or (p.rule_heading(found[0]) if found else visible(rule)),
                 sentence=sentence,
                 tally=p.t("list.comma").join(tally),
                 rows=marked,

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from string import Formatter
 
 from reports.evidence import Evidence, Text
+from reports.rounding import MINUS
 from reports.strings import ENGLISH, Catalogue
 
 NUMBER = re.compile(r"\d[\d,]*(\.\d+)?%?")
+HYPHEN = re.compile(r"(?<![\w)])-(?=\.?\d)")  # before a number: a minus
 
 Value = str | int | float | Text | Sequence[str | Text]
 
@@ -78,4 +80,4 @@ class _Speaker(Formatter):
             plain = match[0].removesuffix("%").translate(signs)
             return style.percent.format(plain) if match[0].endswith("%") else plain
 
-        return NUMBER.sub(local, english)
+        return NUMBER.sub(local, HYPHEN.sub(MINUS, english))

@@ -20,7 +20,8 @@ from reports import (
 from reports.canvas import shorten
 from reports.evidence import Evidence
 from reports.glyphs import code_point, missing
-from reports.page_one import PageOne, stated
+from reports.page_facts import stated
+from reports.page_one import PageOne
 from reports.page_one import build as build_page_one
 from reports.phrases import Phrases, visible
 from reports.strings import Catalogue

@@ -5,7 +5,7 @@ Contract between the engine (which fills them) and the statistics (which read th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -314,6 +314,7 @@ class CountedLog:
     ``joint_rows(slice)`` gives what model and baseline made of each row; None without a baseline.
     ``failed_as_errors`` is the same log with every failed prediction counted as a wrong one; None where
     none failed, or where that cannot be said (the objects of an image that a detector failed on).
+    ``beside`` has the joint counts of pairs of attributes that are no crossings, where these are few.
     """
 
     space: OutcomeSpace
@@ -337,3 +338,4 @@ class CountedLog:
     cluster_rows: ClusterRowsOf | None = None
     failed_as_errors: CountedLog | None = None
     class_scores: ScoresOf | None = None
+    beside: Mapping[tuple[str, str], CountTable] = field(default_factory=dict)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 from slices.counting.counted import Counting, with_row
 from slices.counting.engine import Progress, Scan, no_progress, scan
@@ -40,6 +40,9 @@ __all__ = [
     "describe",
     "read_images",
 ]
+
+
+MOST_PAIRS = 66  # of attributes (12) that are counted for their associations alone
 
 
 def count_log(
@@ -79,6 +82,10 @@ def count_log(
     names = [attribute.name for attribute in spec.attributes]
     crossings = attribute_sets(names, intersections)
     required = [frozenset(names.index(name) for name in crossing) for crossing in crossings]
+    # Attributes that go together cannot be told apart, whether their crossings are slices or not.
+    pairs = [pair for pair in combinations(sorted(names), 2) if pair not in crossings]
+    beside = pairs if len(pairs) <= MOST_PAIRS else []
+    wished = [frozenset(names.index(name) for name in pair) for pair in beside]
     collector = _collector(spec, keep_scores)
     ids = None if spec.id is None else IdCheck(spec.id, spec.klass, spec.missing)
     with Hashing(file.path for file in source.files) as hashes:
@@ -88,6 +95,7 @@ def count_log(
                 [_attribute_column(attribute, spec) for attribute in spec.attributes],
                 _outcome_columns(spec),
                 required,
+                wished=wished,
                 sinks=[sink for sink in (collector, ids) if sink is not None],
                 threads=threads,
                 progress=progress,
@@ -99,7 +107,7 @@ def count_log(
             raise EmptyLogError(f"Log '{spec.path}' has no rows; give one with predictions.")
         if ids is not None:
             ids.check(source)
-        counted = Counting(spec, source, found, crossings, minimum, collector).counted_log()
+        counted = Counting(spec, source, found, crossings, minimum, collector, beside=beside).counted_log()
         if counted.slices[0].failed.any() and spec.detection is None:
             worst = Counting(spec, source, found, crossings, minimum, collector, failed_as_errors=True)
             counted = replace(counted, failed_as_errors=worst.counted_log())

@@ -8,10 +8,15 @@ to be complete.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from math import isfinite
 from numbers import Integral, Real
 from string import Formatter
+
+# A hyphen before a number is a minus; in a name, a date or an exponent it is none.
+HYPHEN = re.compile(r"(?<![\w)])-(?=\.?\d)")
+MINUS = "\u2212"
 
 Value = str | int | float | Sequence[str]
 
@@ -89,11 +94,12 @@ class _English(Formatter):
                 return format_spec.join(value)
             return " and ".join([", ".join(value[:-1]), *value[-1:]] if len(value) > 1 else value)
         if format_spec == "number":
-            return str(value)
+            return HYPHEN.sub(MINUS, str(value))
         if format_spec == "capital":
             text = str(value)
             return text[:1].upper() + text[1:]
-        return str(format(value, format_spec))
+        text = str(format(value, format_spec))
+        return text if isinstance(value, str) else HYPHEN.sub(MINUS, text)
 
 
 _ENGLISH = _English()

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator,
 
 from audit.config.rules import Policy, Rule
 from audit.config.table import Day, Finite, Table, Text, not_among, wrong
+from reports.palette import LEAST_CONTRAST, LIGHT, contrast, readable
 
 EXACT = 2**53
 Kind = Literal["demographic", "acquisition", "other"]
@@ -56,9 +57,10 @@ class Baseline(Table):
 
 
 class Log(Table):
-    """The prediction log and the roles of its columns."""
+    """The prediction log and the roles of its columns; ``name``: what people call it."""
 
     path: Text
+    name: Text | None = None
     query: Text | None = None
     label: Text | None = None
     prediction: Text | None = None
@@ -345,12 +347,33 @@ class Concepts(Table):
 ImpactRate = Literal["selection_rate", "scoring_rate"]
 
 
+class Signer(Table):
+    """Who is to decide on the release; the report names them and signs nothing."""
+
+    role: Text
+    name: Text | None = None
+
+
+def _readable(colour: str) -> str:
+    """A house colour carries links and lines on white paper."""
+    if readable(colour) != colour.lower():
+        raise wrong(
+            f"'{colour}' has a contrast of {contrast(colour, LIGHT.panel):.1f} : 1 on the page's panels; "
+            f"links and names need {LEAST_CONTRAST} : 1 (WCAG 2.2, 1.4.3). A shade of it that has it: "
+            f"'{readable(colour)}'"
+        )
+    return colour
+
+
+Accent = Annotated[str, Field(pattern=r"^#[0-9A-Fa-f]{6}$"), AfterValidator(_readable)]
+
+
 class Report(Table):
     """What is rendered, and the house's look."""
 
     formats: list[Text] = Field(default=["html", "pdf"])
     organisation: Text | None = None
-    accent: Annotated[str, Field(pattern=r"^#[0-9A-Fa-f]{6}$")] | None = None
+    accent: Accent | None = None
     paper: Literal["A4", "Letter"] = "A4"
     language: Text = "en"
     logo: Text | None = None
@@ -358,6 +381,7 @@ class Report(Table):
     impact_ratios: list[Annotated[list[Text], Field(min_length=1)]] = Field(default=[])
     impact_rates: Annotated[list[ImpactRate], Field(min_length=1)] = Field(default=["selection_rate"])
     impact_justification: Text | None = None
+    sign_off: Annotated[list[Signer], Field(max_length=4)] = Field(default=[])
 
     @field_validator("impact_rates")
     @classmethod

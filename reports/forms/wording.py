@@ -108,7 +108,11 @@ def finding_numbers(finding: Finding) -> str:
         limits = interval_text(
             finding.low, finding.high, scale=scale, digits=digits, barriers=barriers, joiner=" to "
         )
-        level = "" if finding.level is None else shown(finding.level, scale="percent", digits=0) + ", "
+        level = (
+            ""
+            if finding.level is None
+            else shown(finding.level, scale="percent", digits=0, barriers=(1.0,)) + ", "
+        )
         text += f", interval {limits} ({level}{finding.interval})"
     if finding.limit is not None:
         text += f"; limit {limit_text(finding.limit, scale=scale)}"

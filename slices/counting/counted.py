@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slices.counting.details import Details
-from slices.counting.engine import Scan, joined
+from slices.counting.engine import Scan, is_small, joined
 from slices.counting.joint_outcomes import JointKinds
 from slices.counting.outcomes import BadClassError, Interpretation, interpret
 from slices.counting.rollup import (
@@ -68,6 +68,8 @@ class Counting:
         The rows, where the log has clusters, weights, scores or images of several rows.
     failed_as_errors : bool
         Count failed predictions as wrong ones, for the worst case.
+    beside : sequence of pairs of str
+        Pairs of attributes that are no crossings: counted where they are small, for associations.
     """
 
     spec: LogSpec
@@ -77,6 +79,7 @@ class Counting:
     minimum: int
     collector: RowCollector | None
     failed_as_errors: bool = False
+    beside: Sequence[tuple[str, str]] = ()
     names: list[str] = field(init=False)
     tables: dict[str, ValueTable] = field(init=False)
     meaning: Interpretation = field(init=False)
@@ -158,6 +161,7 @@ class Counting:
             patterns=detail.patterns if detail is not None and clustered else None,
             cluster_rows=detail if clustered else None,
             joint=_joint(crossed, layout.counted),
+            beside=self._beside(),
             small=small,
             unclustered=0 if rows is None else rows.unclustered,
             tied=self._tied(),
@@ -173,6 +177,16 @@ class Counting:
 
     def _roll_up(self, crossing: tuple[str, ...], *, raw: bool = False) -> SetCounts:
         return roll_up(self.found, self.names, self.tables, self.meaning, crossing, raw=raw)
+
+    def _beside(self) -> dict[tuple[str, str], CountTable]:
+        """Joint counts of the small pairs that are no crossings."""
+        outcomes = [len(values) for values in self.found.outcomes]
+        found = {}
+        for pair in self.beside:
+            sizes = [len(self.found.attributes[self.names.index(name)]) for name in pair]
+            if is_small(sizes, outcomes):
+                found[pair] = self._roll_up(pair).table(self.meaning.layout.counted)
+        return found
 
     def _outcome_of(self, codes: NDArray[np.int32]) -> NDArray[np.int32]:
         """Outcome code of rows of raw codes, -1 where the row is not counted."""

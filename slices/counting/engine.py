@@ -99,6 +99,7 @@ def scan(
     outcomes: Sequence[CoderMaker],
     required: Sequence[frozenset[int]],
     *,
+    wished: Sequence[frozenset[int]] = (),
     sinks: Sequence[RowSink] = (),
     threads: int | None = None,
     progress: Progress = no_progress,
@@ -113,6 +114,8 @@ def scan(
         One a column; each thread makes its own coders.
     required : sequence of frozenset of int
         Sets of attributes (positions) whose joint counts with all outcome columns are wanted.
+    wished : sequence of frozenset of int
+        Sets that are counted as well where they are small (`is_small` tells of which this is certain).
     sinks : sequence of RowSink
         Take every batch as well, for what counts alone cannot give.
     progress : callable
@@ -143,7 +146,9 @@ def scan(
             progress("counting rows", done[0], total)
 
     def work() -> _Worker:
-        worker = _Worker([make() for make in attributes], [make() for make in outcomes], required, sinks)
+        worker = _Worker(
+            [make() for make in attributes], [make() for make in outcomes], required, wished, sinks
+        )
         try:
             while (part := next_part()) is not None:
                 for batch in part.batches(worker.columns):
@@ -179,6 +184,15 @@ def scan(
     )
 
 
+def is_small(attributes: Sequence[int], outcomes: Sequence[int]) -> bool:
+    """Whether a wished set with so many values was counted, whatever the order of the rows.
+
+    Plans leave room for half as many values again in each column.
+    """
+    columns = (*attributes, *outcomes)
+    return math.prod(size + size // 2 for size in columns) <= DENSE_LIMIT
+
+
 def _whole(coder: Coder) -> bool:
     return coder.whole if isinstance(coder, BandCoder) else True
 
@@ -195,6 +209,7 @@ class _Worker:
         attributes: Sequence[Coder],
         outcomes: Sequence[Coder],
         required: Sequence[frozenset[int]],
+        wished: Sequence[frozenset[int]],
         sinks: Sequence[RowSink],
     ) -> None:
         self.attributes = attributes
@@ -202,6 +217,7 @@ class _Worker:
         self.plans: list[tuple[RawTable, ...]] = []
         self.columns: list[str] = []
         self._required = required
+        self._wished = wished
         self._sinks = sinks
         self._plan: _Plan | None = None
         for coder in (*attributes, *outcomes):
@@ -220,11 +236,11 @@ class _Worker:
             tuple(len(coder.vocabulary) for coder in self.outcomes),
         )
         if self._plan is None:
-            self._plan = _Plan(sizes, self._required)
+            self._plan = _Plan(sizes, self._required, self._wished)
         elif not self._plan.holds(sizes):
             self.plans.append(self._plan.tables())
             # Room for half as many again: a column that keeps growing costs few new plans.
-            self._plan = _Plan(self._plan.sizes.grown(sizes), self._required)
+            self._plan = _Plan(self._plan.sizes.grown(sizes), self._required, self._wished)
         n = None
         if isinstance(self.outcomes[0], AmountCoder):
             # A row that counts several things is entered once for each, with their number.
@@ -259,9 +275,13 @@ class _Sizes:
 class _Plan:
     """Blocks for given numbers of values, and the counts gathered under them."""
 
-    def __init__(self, sizes: _Sizes, required: Sequence[frozenset[int]]) -> None:
+    def __init__(
+        self, sizes: _Sizes, required: Sequence[frozenset[int]], wished: Sequence[frozenset[int]]
+    ) -> None:
         self.sizes = sizes
         self._outcomes = math.prod(sizes.outcomes)
+        cells = {block: math.prod(sizes.attributes[c] for c in block) * self._outcomes for block in wished}
+        required = [*required, *(block for block in wished if cells[block] <= DENSE_LIMIT)]
         limit = max(1, min(CELL_LIMIT, DENSE_LIMIT // self._outcomes))
         blocks = cover(sizes.attributes, required, limit) or [()]
         self._counts: list[_Dense | _Sparse] = []

@@ -113,14 +113,15 @@ def proportion_shortfall(
     if support < rule.minimum:
         return say(
             "minimum.denominator",
-            "The denominator is {support}; {minimum} are needed.",
+            "{support} cases are too few; {minimum} are needed.",
             support=support,
             minimum=rule.minimum,
         )
     if effective is not None and effective < rule.minimum:
         return say(
             "minimum.effective",
-            "The effective denominator is {effective:.1f} of {support}; {minimum} are needed.",
+            "{support} cases that count for {effective:.1f} independent ones are too few; {minimum} are "
+            "needed.",
             effective=effective,
             support=support,
             minimum=rule.minimum,

@@ -182,7 +182,7 @@ def test_a_share_of_exactly_one_asks_for_a_review() -> None:
 def test_too_little_data_does_not_hide_a_failure() -> None:
     assert outcome(FLOOR, record(F, (0.3, 0.1, 0.6), (0.05, 0.8), support=12)).outcome == "fails"
     thin = outcome(FLOOR, record(F, (0.99, 0.9, 1.0), (0.8, 1.0), support=12))
-    assert (thin.outcome, thin.reason) == ("not_enough_data", "The denominator is 12; 30 are needed.")
+    assert (thin.outcome, thin.reason) == ("not_enough_data", "12 cases are too few; 30 are needed.")
 
 
 def test_a_gap_needs_both_sides() -> None:
@@ -190,7 +190,7 @@ def test_a_gap_needs_both_sides() -> None:
     assert outcome(GAP, record(F, *met, kind="difference")).outcome == "meets"
     thin = outcome(GAP, record(F, *met, kind="difference", comparator_support=12))
     assert thin.outcome == "not_enough_data"
-    assert thin.reason.startswith("Comparator: The denominator is 12")
+    assert thin.reason.startswith("Comparator: 12 cases are too few")
 
 
 def test_the_minimum_can_be_stated() -> None:
@@ -414,7 +414,7 @@ def test_a_rule_that_finds_nothing_says_so() -> None:
     tone = Rule(id="t", metric="recall", at_least=0.5, attributes=["sex", "tone"])
     found = targets(Policy(rules=[tone]), empty)
     assert names(found) == [({"sex": "F"}, None), ({}, "not_tested")]
-    assert "'tone' is missing in every row" in found[1].unavailable[1]  # type: ignore[index]
+    assert "“tone” is missing in every row" in found[1].unavailable[1]  # type: ignore[index]
     with_missing = tone.model_copy(update={"include_missing": True})
     assert names(targets(Policy(rules=[with_missing]), empty))[1:] == [({"tone": None}, None)]
     alone = Rule(id="g", metric="recall", gap_at_most=0.1, attributes=["sex"], against="F")
@@ -450,7 +450,7 @@ def test_crossings_of_a_small_value_are_not_enough_data() -> None:
     assert (
         found[1]
         .unavailable[1]
-        .startswith("The crossings of sex = X with site were not computed: the value has 7 ")
+        .startswith("The crossings of sex: X with site were not computed: the value has 7 ")
     )  # type: ignore[index]
     missing = targets(Policy(rules=[rule.model_copy(update={"include_missing": True})]), log)
     assert names(missing)[2] == ({"site": None}, "not_enough_data")

@@ -219,7 +219,7 @@ def test_check_tells_the_smallest_gap(tmp_path: Path, capsys: pytest.CaptureFixt
     assert invoke(["check", str(tmp_path / "audit.toml"), "--quiet"]) == 0
     told = capsys.readouterr().out
     assert "Rule 'recall-floor': the smallest gap that a slice could show" in told
-    assert "Not tested: rule 'tone': The log has no attribute 'tone'." in told
+    assert "Not tested: rule 'tone': The log has no attribute “tone”." in told
 
 
 ABSENT = '[[policy.rules]]\nid = "tone"\nmetric = "recall"\nat_least = 0.5\nattributes = ["tone"]\n'

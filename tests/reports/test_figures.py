@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reports.canvas import Axis, Canvas, Limit, Placed, Point, axis_for, mark, shorten, wrap
+from reports.document import print_html
 from reports.figures import (
     DASHES,
     Curve,
@@ -28,7 +29,8 @@ from reports.figures import (
     heat_columns,
 )
 from reports.glyphs import text_width
-from reports.palette import DARK, LIGHT, OUTCOMES, Palette
+from reports.palette import DARK, LIGHT, OUTCOMES, Palette, readable
+from tests.reports import sample
 
 names = st.text(
     st.one_of(st.characters(codec="utf-8", exclude_categories=("Cs",)), st.sampled_from("abc WM_-é中")),
@@ -301,3 +303,22 @@ def lab(colour: str, matrix: Sequence[Sequence[float]]) -> tuple[float, float, f
 def test_fails_and_meets_stay_apart_for_the_colour_blind(palette: Palette, kind: str) -> None:
     a, b = (lab(palette.outcome[name], BLINDNESS[kind]) for name in ("fails", "meets"))
     assert sum((x - y) ** 2 for x, y in zip(a, b, strict=True)) ** 0.5 > 20
+
+
+@pytest.mark.parametrize("colour", ["#ffee00", "#ffffff", "#1f4e79", "#000000", "#ff0000"])
+@pytest.mark.parametrize("palette", [LIGHT, DARK], ids=["light", "dark"])
+def test_a_house_colour_becomes_a_shade_that_can_be_read(colour: str, palette: Palette) -> None:
+    shade = readable(colour, palette)
+    for ground in (palette.page, palette.panel):
+        assert contrast(shade, ground) >= 4.5
+    assert readable(shade, palette) == shade
+
+
+def test_the_house_colour_is_in_the_print_document() -> None:
+    evidence = sample.evidence()
+    plain = print_html(evidence)
+    report = evidence.report.model_copy(update={"accent": "#ffee00"})
+    housed = print_html(evidence.model_copy(update={"report": report}))
+    assert LIGHT.accent in plain
+    assert LIGHT.accent not in housed
+    assert housed.count("#7a7200") == plain.count(LIGHT.accent)

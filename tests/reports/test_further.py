@@ -91,7 +91,7 @@ def test_checks_that_change_stand_first() -> None:
     assert [row[2:] for row in table.rows] == [
         ("gap", "Meets", "Cannot tell", "99.0%"),
         ("floor", "Meets", "Meets", "93.8%"),
-        ("safe", "Meets", "Meets", "Any that fits"),
+        ("safe", "Meets", "Meets", "met at any rate that fits the log"),
         ("bad", "Fails", "Fails", "–"),
     ]
     assert table.intro.startswith("1 of 4 checks would come out otherwise.")
@@ -123,7 +123,7 @@ def test_impact_ratios_are_printed_as_the_rules_print_them() -> None:
     )
     found = tables(impacts=[selection, scoring])
     first, second = found["further-impacts-1"], found["further-impacts-2"]
-    assert first.rows[0] == ("A", "92", "50", "54.3%", "0.82", "0.600 to 1.100")
+    assert first.rows[0] == ("A", "92", "50", "54.3%", "0.82", "0.60 to 1.10")
     assert first.heads[2:4] == ("Selected", "Selection rate")
     assert second.heads[2:4] == ("Above median", "Scoring rate")
     assert second.rows[1][0] == "B (under 2% of the data)"

@@ -7,7 +7,7 @@ import re
 
 from pypdf import PdfReader
 
-from reports import charts, page_one, sections
+from reports import charts, page_facts, sections
 from reports.document import print_html
 from reports.evidence import Evidence, SliceRecord, to_bytes
 from reports.html import screen_html
@@ -126,8 +126,8 @@ def test_rows_that_only_the_comparison_leaves_out_are_not_called_left_out() -> N
     )
     data = evidence.data.model_copy(update={"excluded": [*evidence.data.excluded, other]})
     p = Phrases(evidence.model_copy(update={"data": data}), ENGLISH)
-    facts = page_one.unshown(p)
-    assert facts == page_one.unshown(Phrases(evidence, ENGLISH))
+    facts = page_facts.unshown(p)
+    assert facts == page_facts.unshown(Phrases(evidence, ENGLISH))
     assert any("rows are left out" in fact for fact in facts)
     assert "98,765" in str(sections.data_section(p).excluded)
 

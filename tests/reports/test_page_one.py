@@ -9,9 +9,9 @@ from collections.abc import Callable
 import pytest
 from pypdf import PdfReader
 
-from reports import page_one
+from reports import page_facts, page_one, page_verdict, worst_table
 from reports.document import print_html
-from reports.evidence import Evidence, WorstGap
+from reports.evidence import Change, Evidence, Signer, WorstGap
 from reports.pdf import write_pdf
 from reports.phrases import Phrases
 from reports.strings import load
@@ -124,7 +124,7 @@ def test_at_most_ten_rows_and_the_rest_is_counted() -> None:
     evidence = everything_fails(sample.several_classes())
     made = page_one.build(Phrases(evidence, ENGLISH))
     rows = sum(len(block.lines) for block in made.blocks)
-    assert 5 <= rows <= page_one.MOST_ROWS
+    assert 5 <= rows <= worst_table.MOST_ROWS
     left = evidence.verdict.fails - rows
     assert made.more[0] == f"{left} more checks fail: see “Findings”."
 
@@ -184,20 +184,21 @@ def test_fixed_before_the_data_only_where_the_lock_shows_it(change: dict[str, st
     evidence = sample.evidence()
     lock = {"sha256": evidence.policy.sha256 or "", **LOCK, **change}
     locked = evidence.model_copy(update={"policy": evidence.policy.model_copy(update={"lock": lock})})
-    text = page_one.predates(Phrases(locked, ENGLISH))
+    text = page_facts.predates(Phrases(locked, ENGLISH))
     assert ("fixed before the data" in text) == fixed
     assert ("not shown to predate the data" in text) != fixed
 
 
 def test_generated_facts_name_what_is_missing_and_what_goes_together() -> None:
     evidence = sample.evidence()
-    facts = page_one.unshown(Phrases(evidence, ENGLISH))
+    facts = page_facts.unshown(Phrases(evidence, ENGLISH))
     text = " ".join(facts)
     assert "scanner and site cannot be told apart" in text
     assert "“sex” is not recorded for 6." in text
-    assert f"With {evidence.policy.family} figures tested" in text
     assert "They are associations" in text
-    assert "patient_id are not independent" in text
+    made = page_one.build(Phrases(evidence, ENGLISH))
+    assert "corrected for the number of checks of its kind" in made.lead
+    assert "(column “patient_id”; the intervals allow for them)" in made.facts[1].text
 
 
 def gap(attribute: str, metric: str, value: float, low: float) -> WorstGap:
@@ -223,7 +224,7 @@ def test_the_largest_gap_that_no_rule_looks_at_is_named() -> None:
     evidence = with_gaps(
         judged, gap("age", "precision", 0.2, 0.05), gap("sex", "npv", 0.1, 0.07), gap("sex", "fnr", 0.5, 0.0)
     )
-    (text,) = (fact.replace("\u00a0", " ") for fact in page_one.unjudged(Phrases(evidence, ENGLISH)))
+    (text,) = (fact.replace("\u00a0", " ") for fact in page_facts.unjudged(Phrases(evidence, ENGLISH)))
     assert "Negative predictive value by sex, A against B: +10.0 pts (+7.0 to +20.0 pts)" in text
     assert "1 more is shown to be there" in text
     assert text.split(":")[0] in pages(evidence)[0]
@@ -231,20 +232,20 @@ def test_the_largest_gap_that_no_rule_looks_at_is_named() -> None:
 
 def test_a_gap_that_may_be_none_is_not_called_one() -> None:
     evidence = with_gaps(gap("scanner", "recall", 0.4, 0.3), gap("sex", "npv", 0.1, 0.0))
-    (text,) = page_one.unjudged(Phrases(evidence, ENGLISH))
+    (text,) = page_facts.unjudged(Phrases(evidence, ENGLISH))
     assert text.startswith("No gap that no rule looks at is shown to differ from zero")
-    assert page_one.unjudged(Phrases(with_gaps(gap("scanner", "recall", 0.4, 0.3)), ENGLISH)) == []
+    assert page_facts.unjudged(Phrases(with_gaps(gap("scanner", "recall", 0.4, 0.3)), ENGLISH)) == []
 
 
 def test_what_the_model_reacts_to_is_named_on_page_one() -> None:
     evidence = sample.evidence()
     driving = {c.concept for c in evidence.results.concepts if c.verdict == "drives" and not c.slice}
-    text = page_one.reacts_to(Phrases(evidence, ENGLISH))
+    text = page_facts.reacts_to(Phrases(evidence, ENGLISH))
     assert driving
     assert all(f"“{name}”" in text for name in driving)
     calm = [c.model_copy(update={"verdict": "no_effect_shown"}) for c in evidence.results.concepts]
     results = evidence.results.model_copy(update={"concepts": calm})
-    text = page_one.reacts_to(Phrases(evidence.model_copy(update={"results": results}), ENGLISH))
+    text = page_facts.reacts_to(Phrases(evidence.model_copy(update={"results": results}), ENGLISH))
     assert text.startswith("No concept is shown to drive a class")
 
 
@@ -253,7 +254,7 @@ def test_what_was_not_tested_is_named() -> None:
     p = Phrases(evidence, ENGLISH)
     absent = next(f for f in evidence.findings if f.outcome == "not_tested")
     assert any(
-        "could not be made" in fact and p.finding_group(absent) in fact for fact in page_one.unshown(p)
+        "could not be made" in fact and p.finding_group(absent) in fact for fact in page_facts.unshown(p)
     )
 
 
@@ -265,9 +266,9 @@ def test_one_side_of_a_gap_between_two_groups_stands_for_both() -> None:
     )
     other = open_gap.model_copy(update={"slice": {"sex": "M"}, "value": -0.03, "low": -0.07, "high": 0.01})
     third = open_gap.model_copy(update={"slice": {"sex": None}, "value": -0.031})
-    assert page_one.mirrored(other, [open_gap])
-    assert not page_one.mirrored(third, [open_gap])
-    assert not page_one.mirrored(other.model_copy(update={"klass": "a"}), [open_gap])
+    assert worst_table.mirrored(other, [open_gap])
+    assert not worst_table.mirrored(third, [open_gap])
+    assert not worst_table.mirrored(other.model_copy(update={"klass": "a"}), [open_gap])
     both = evidence.model_copy(update={"findings": [open_gap, other]})
     verdict = evidence.verdict.model_copy(update={"cannot_tell": 2, "not_enough_data": 0, "not_tested": 0})
     made = page_one.build(Phrases(both.model_copy(update={"verdict": verdict}), ENGLISH))
@@ -277,9 +278,11 @@ def test_one_side_of_a_gap_between_two_groups_stands_for_both() -> None:
 
 def test_where_no_rule_looks_at_a_class_the_spread_of_the_classes_is_told() -> None:
     evidence = sample.several_classes()
-    assert page_one.unjudged_classes(Phrases(evidence, ENGLISH)) == []
+    assert page_facts.unjudged_classes(Phrases(evidence, ENGLISH)) == []
     over_all = [f.model_copy(update={"klass": None}) for f in evidence.findings]
-    (text,) = page_one.unjudged_classes(Phrases(evidence.model_copy(update={"findings": over_all}), ENGLISH))
+    (text,) = page_facts.unjudged_classes(
+        Phrases(evidence.model_copy(update={"findings": over_all}), ENGLISH)
+    )
     recalls = {
         e.value: r.klass
         for r in evidence.results.overall
@@ -289,3 +292,123 @@ def test_where_no_rule_looks_at_a_class_the_spread_of_the_classes_is_told() -> N
     low, high = min(recalls), max(recalls)
     span = f"from {low:.1%} ({recalls[low]}) to {high:.1%} ({recalls[high]})"
     assert text.endswith(f"{span}; precision may tell another story.")
+
+
+def test_each_broken_rule_has_a_line_with_its_worst_group_and_open_ones_are_named() -> None:
+    evidence = sample.evidence()
+    p = Phrases(evidence, ENGLISH)
+    made = page_one.build(p)
+    broken = {f.rule for f in evidence.findings if f.outcome == "fails"}
+    assert len(made.rules) == min(len(broken), page_verdict.MOST_RULES)
+    for line in made.rules:
+        assert line.name in p.rule_names.values()
+        assert line.text.startswith("fails in ")
+    open_ones = [
+        r.id
+        for r in evidence.policy.rules
+        if r.id not in broken and any(f.rule == r.id and f.outcome != "meets" for f in evidence.findings)
+    ]
+    assert open_ones
+    assert all(p.rule_names[rule] in page_verdict.open_besides(p) for rule in open_ones)
+    first = pages(evidence)[0]
+    for line in made.rules:
+        assert line.name in first
+
+
+def test_without_a_failure_each_open_rule_has_a_line() -> None:
+    evidence = sample.without_failures()
+    made = page_one.build(Phrases(evidence, ENGLISH))
+    undecided = {f.rule for f in evidence.findings if f.outcome not in ("meets", "fails")}
+    assert len(undecided) >= 2
+    assert len(made.rules) == min(len(undecided), page_verdict.MOST_RULES)
+    assert all(line.text.startswith(("open in ", "not tested: ")) for line in made.rules)
+
+
+def test_the_table_says_which_interval_its_bars_are_and_marks_those_of_another_kind() -> None:
+    """Reviewer's finding: rows of a joint interval stood under “Intervals: 95%”."""
+    evidence = sample.evidence()
+    findings = [
+        f.model_copy(update={"level": 0.998 if f.outcome == "fails" else 0.95})
+        for f in evidence.findings
+        if f.low is not None and f.kind != "concept" and f.outcome in ("fails", "cannot_tell")
+    ]
+    made = page_one.build(Phrases(evidence.model_copy(update={"findings": findings}), ENGLISH))
+    assert "corrected for the number of checks of its kind (*: not corrected)" in made.lead
+    rows = [row for block in made.blocks for row in block.lines]
+    assert {row.interval.endswith("*") for row in rows if row.outcome == "fails"} == {False}
+    assert {row.interval.endswith("*") for row in rows if row.outcome == "cannot_tell"} == {True}
+    joint = [f.model_copy(update={"level": 0.998}) for f in findings]
+    made = page_one.build(Phrases(evidence.model_copy(update={"findings": joint}), ENGLISH))
+    assert made.lead.endswith("corrected for the number of checks of its kind.")
+    assert not any(row.interval.endswith("*") for block in made.blocks for row in block.lines)
+
+
+@pytest.mark.parametrize(
+    ("needed", "note", "cell"),
+    [
+        (87, "≈ 87 more positives", "≈ 87"),
+        (5384, "≈ 5,400 more positives", "≈ 5,400"),
+        (4_470_431, "practically not decidable", "practically not decidable: the figure lies on the limit"),
+    ],
+)
+def test_a_number_of_further_cases_is_no_more_exact_than_it_can_be(needed: int, note: str, cell: str) -> None:
+    evidence = sample.evidence()
+    finding = next(f for f in evidence.findings if f.metric == "recall" and f.value is not None)
+    p = Phrases(evidence, ENGLISH)
+    planned = finding.model_copy(update={"needed_n": needed, "outcome": "cannot_tell"})
+    assert p.needed_note(planned) == note
+    assert p.needed(planned) == cell
+
+
+def test_a_long_name_stands_in_full_under_intended_use() -> None:
+    evidence = long_names(sample.evidence())
+    made = page_one.build(Phrases(evidence, ENGLISH))
+    assert made.title.endswith("…")
+    assert "“Intended use”" in made.more[-1]
+    assert "“Provenance”" in made.more[-1]
+    assert evidence.subject.name.strip() in pages(evidence)[1]
+    assert not any("…" in text for text in page_one.build(Phrases(sample.evidence(), ENGLISH)).more)
+
+
+def test_the_test_set_has_its_name_and_the_signers_theirs() -> None:
+    evidence = sample.evidence()
+    report = evidence.report.model_copy(
+        update={"sign_off": [Signer(role="Head of quality", name="Dr. A. Owner"), Signer(role="Clinic")]}
+    )
+    data = evidence.data.model_copy(update={"name": "CXR-T5"})
+    first = pages(evidence.model_copy(update={"report": report, "data": data}))[0]
+    assert re.search(r"CXR-T5: [\d,]+ rows", first)
+    for text in ("Head of quality", "Dr. A. Owner", "Clinic"):
+        assert text in first
+    assert first.count("not signed") == 2
+    assert "Second reader" not in first
+
+
+def test_baseline_and_previous_release_leave_a_line() -> None:
+    evidence = sample.evidence()
+    lines = page_verdict.trace(Phrases(evidence, ENGLISH))
+    expected = (1 if evidence.results.since else 0) + (
+        1 if any(c.slice and c.change for c in evidence.results.changes) else 0
+    )
+    assert len(lines) == expected
+    change = Change.model_validate(
+        {
+            "slice": {"sex": "F"}, "class": None, "metric": "recall", "p_value": 0.01, "change": "worse",
+            "difference": {"value": -0.1, "low": -0.2, "high": -0.01}, "changed": 9, "method": "m",
+        }
+    )  # fmt: skip
+    better = change.model_copy(update={"slice": {"sex": "M"}, "change": "better"})
+    results = evidence.results.model_copy(update={"changes": [change, better]})
+    text = page_verdict.against_baseline(Phrases(evidence.model_copy(update={"results": results}), ENGLISH))
+    assert "worse in 1 of 2 groups, better in 1" in text
+
+
+def test_rules_that_read_the_same_are_told_apart() -> None:
+    evidence = sample.evidence()
+    first = next(rule for rule in evidence.policy.rules if rule.kind == "floor")
+    twin = first.model_copy(update={"id": "twin"})
+    policy = evidence.policy.model_copy(update={"rules": [*evidence.policy.rules, twin]})
+    names = Phrases(evidence.model_copy(update={"policy": policy}), ENGLISH).rule_names
+    assert names["twin"].endswith("(rule “twin”)")
+    assert names[first.id].endswith(f"(rule “{first.id}”)")
+    assert len(set(names.values())) == len(names)

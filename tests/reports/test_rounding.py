@@ -91,8 +91,8 @@ def test_without_limits_the_error_is_at_most_half_a_unit(value: float, digits: i
         (0.85, [0.85], "85%"),
         (0.84999999, [0.85], "<85%"),
         (0.85000001, [0.85], ">85%"),
-        (0.9997, [], "99.97%"),
-        (0.99999999, [], "<100%"),
+        (0.9997, [], ">99%"),
+        (0.99999999, [], ">99%"),
         (0.0, [], "0%"),
         (-0.0, [], "0%"),
     ],
@@ -119,3 +119,21 @@ def test_a_language_writes_numbers_in_its_own_way() -> None:
 
 def test_a_shortened_hash_is_the_beginning_of_the_hash() -> None:
     assert hashed("0123456789abcdef" * 4) == "0123456789ab"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.99999, ">99.9%"), (0.9996, ">99.9%"), (0.9994, "99.9%"), (0.00003, "<0.1%"), (0.0006, "0.1%")],
+)
+def test_near_0_and_100_no_number_has_more_digits_than_its_neighbours(value: float, text: str) -> None:
+    assert shown(value, scale="percent", digits=1) == text
+
+
+def test_where_a_limit_asks_for_digits_the_ends_keep_theirs() -> None:
+    assert shown(0.99996, scale="percent", digits=1, barriers=[0.9999]) == ">99.99%"
+    assert shown(0.9999999, scale="percent", digits=1, barriers=[0.9]) == ">99.9%"
+
+
+def test_a_difference_has_its_sign() -> None:
+    assert shown(0.0214, scale="difference", digits=3) == "+0.021"
+    assert shown(-0.0214, scale="difference", digits=3) == "\u22120.021"

@@ -17,7 +17,7 @@ def test_a_text_is_filled_in() -> None:
     ("count", "text"), [(1, "≈ 1 more case"), (0, "≈ 0 more cases"), (1234, "≈ 1,234 more cases")]
 )
 def test_a_count_chooses_its_form(count: int, text: str) -> None:
-    assert load("en")("page1.needed", count=count) == text
+    assert load("en")("page1.needed.case", count=count) == text
 
 
 @pytest.mark.parametrize(

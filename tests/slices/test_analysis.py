@@ -687,7 +687,7 @@ def test_images_are_the_unit_of_figures_over_all_labels():
 
     analysis = run(replace(log, patterns=patterns), ["recall"])
     item = estimate(found(analysis, "a"), "micro_recall")
-    assert item.method == "logit-t over images (ids)"
+    assert item.method == "logit-t over records (ids)"
     assert item.clusters is None
     assert not any("cluster" in e.method for r in analysis.slices for e in r.estimates)
 

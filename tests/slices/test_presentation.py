@@ -40,8 +40,13 @@ def test_the_effective_size_never_exceeds_the_rows() -> None:
 @pytest.mark.parametrize(
     ("value", "support", "options", "reason"),
     [
-        (0.9, 29, {}, "The denominator is 29; 30 are needed."),
-        (0.9, 200, {"effective": 12.5}, "The effective denominator is 12.5 of 200; 30 are needed."),
+        (0.9, 29, {}, "29 cases are too few; 30 are needed."),
+        (
+            0.9,
+            200,
+            {"effective": 12.5},
+            "200 cases that count for 12.5 independent ones are too few; 30 are needed.",
+        ),
         # 15 of 30: Clopper-Pearson .313 to .687.
         (0.5, 30, {}, "The exact 95% interval is 0.37 wide; less than 0.30 is needed."),
         (
