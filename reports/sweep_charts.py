@@ -18,9 +18,20 @@ Key = tuple[tuple[str, ...], str | None]
 
 
 def sweep_blocks(p: Phrases) -> tuple[CurveBlock, ...]:
-    """All cases first, then attributes in the order of the data: a chart a metric, and one a rule on gaps."""
+    """All cases first, then attributes in the order of the data: a chart a metric, and one a rule on gaps.
+
+    With rules only what they judge of an attribute is drawn; the evidence has the other metrics too.
+    """
     blocks: dict[Key, dict[tuple[str, str | None], list[ThresholdSweep]]] = {}
-    for sweep in sorted(p.evidence.results.sweeps, key=lambda s: p.order(s.slice, s.klass)):
+    judged = {
+        (name, finding.metric) for finding in p.evidence.findings if finding.metric for name in finding.slice
+    }
+    shown = [
+        sweep
+        for sweep in p.evidence.results.sweeps
+        if not p.evidence.policy.rules or all((name, sweep.metric) in judged for name in sweep.slice)
+    ]
+    for sweep in sorted(shown, key=lambda s: p.order(s.slice, s.klass)):
         kinds = blocks.setdefault((tuple(sorted(sweep.slice)), sweep.klass), {})
         kinds.setdefault((sweep.metric, sweep.rule), []).append(sweep)
     made = []
