@@ -82,7 +82,7 @@ def test_bounds_hold_every_allocation_of_the_missing_rows(evidence: Evidence) ->
     ]
     assert bounds.ratio is not None
     assert (bounds.ratio.lowest, bounds.ratio.highest) == pytest.approx((min(ratios), max(ratios)))
-    (entry,) = (item for item in evidence.limitations if "'sex' is missing" in item.what)
+    (entry,) = (item for item in evidence.limitations if "“sex” is missing" in item.what)
     assert "Wherever they belong" in entry.size
 
 
