@@ -4,7 +4,7 @@ Writes ``docs/validation-concepts.md``. Each replicate has images of its own: a 
 concept, one null set. The product's own functions do the work; only the sign count's test and the original
 t-tests are built here, for comparison.
 
-    python -m benchmarks.validate_concepts --out docs/validation-concepts.md   # half an hour, one core
+    python -m benchmarks.validate_concepts --out docs/validation-concepts.md   # about 40 minutes, one core
 """
 
 from __future__ import annotations
