@@ -36,7 +36,16 @@ from slices.estimates.replication import (
     Replicated,
     replicate,
 )
-from slices.estimates.selection import NONE, Bounds, Design, Unit, bootstrap_valid, bounds, linearised_error
+from slices.estimates.selection import (
+    NONE,
+    Bounds,
+    Design,
+    Unit,
+    bootstrap_valid,
+    bounds,
+    enough_of_each,
+    linearised_error,
+)
 from slices.estimates.shared_draws import many_patterns, shared_draws
 from slices.estimates.weighting import linearise_rows
 from slices.metrics import METRICS, POOLED, Metric, PooledMetric
@@ -70,7 +79,10 @@ class Results:
     scarce : bool array, shape (3, pairs, classes)
         Where the draws were too few for limits of value, difference, ratio.
     bootstrap, bootstrap_gap : bool array
-        Where draws may give the limits.
+        Where draws are made for the value; for difference and ratio.
+    few : bool array
+        Where the draws of difference and ratio only tell how often these are undefined: too few rows of one
+        outcome to read limits from them.
     p_holm, p_bh : array
         Adjusted p-values.
     detectable : array
@@ -91,6 +103,7 @@ class Results:
     scarce: NDArray[np.bool_]
     bootstrap: NDArray[np.bool_]
     bootstrap_gap: NDArray[np.bool_]
+    few: NDArray[np.bool_]
     p_holm: Array
     p_bh: Array
     detectable: Array
@@ -282,6 +295,7 @@ class Estimation:
             valid = [np.zeros_like(side) for side in valid]
         # A slice's own limits come from its draws with the complement.
         complement = np.array([pair.other is None for pair in self.pairs])[:, None]
+        enough = [enough_of_each(POOLED[name] if pooled else METRICS[name], table) for table in rows]
         closed = POOLED[name].is_proportion if pooled else METRICS[name].kind == "proportion"
         nothing = np.full(value.value.shape, np.nan)
         figure = POOLED[name] if pooled else METRICS[name]
@@ -295,8 +309,9 @@ class Estimation:
             other_support=support[1],
             undefined=np.zeros((3, *value.value.shape)),
             scarce=np.zeros((3, *value.value.shape), dtype=np.bool_),
-            bootstrap=valid[0] & complement & (not closed),
+            bootstrap=valid[0] & complement & enough[0] & (not closed),
             bootstrap_gap=valid[0] & valid[1],
+            few=~(enough[0] & enough[1]),
             p_holm=nothing,
             p_bh=nothing,
             detectable=self._detectable(name, pooled, tables, support, designs, 1 - alpha),
@@ -529,6 +544,8 @@ class _Writable:
     def take(self, drawn: Replicated, position: int, place: tuple[int, int]) -> None:
         for quantity in (VALUE, DIFFERENCE, RATIO):
             self.undefined[(quantity, *place)] = drawn.undefined[quantity, position]
+            if quantity != VALUE and self.before.few[place]:
+                continue
             self.scarce[(quantity, *place)] = drawn.scarce[quantity, position]
             # A ratio of correlations means nothing, in draws too.
             meaningless = quantity == RATIO and self.before.metric.lowest < 0

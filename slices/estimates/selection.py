@@ -49,7 +49,7 @@ Composites: F1 is a rising function of tp / (tp + fp + fn) and takes that propor
 balanced accuracy takes its limits from recall's and specificity's (MOVER, with the correlation that
 patients with rows of both classes give them); MCC has no exact interval: Fisher's z with a linearised
 error where each of its four margins holds 10 rows, no limits at -1, 1 or below. These, and gaps, have
-the bootstrap from counts (BCa) instead where it is valid: `bootstrap_valid`.
+the bootstrap from counts (BCa) instead where it is valid: `bootstrap_valid`, `enough_of_each`.
 
 References
 ----------
@@ -73,7 +73,7 @@ from slices.intervals import (
     mover_mean,
     wilson,
 )
-from slices.metrics import METRICS, Metric, gradient
+from slices.metrics import METRICS, Metric, PooledMetric, gradient
 from slices.said import say
 
 Array = NDArray[np.float64]
@@ -326,9 +326,7 @@ def correlation_of_halves(designs: dict[str, Design]) -> Array:
 def bootstrap_valid(
     metric: Metric, counts: NDArray[np.generic], support: Array, design: Design | None
 ) -> NDArray[np.bool_]:
-    """Where draws can give limits: enough support, enough clusters, enough rows of each outcome.
-
-    Proportions have closed-form limits nonetheless: of theirs only the gaps are drawn.
+    """Where there is enough to draw from: support and clusters. `enough_of_each` says what may be read.
 
     Parameters
     ----------
@@ -338,12 +336,27 @@ def bootstrap_valid(
     support : array, shape (...)
     design : Design, optional
     """
+    value = metric.of(counts)
+    inside = np.isfinite(value) & (value > metric.lowest) & (value < metric.highest)
+    return np.asarray(inside & (support >= BOOTSTRAP_FROM) & enough_clusters(design))
+
+
+def enough_of_each(metric: Metric | PooledMetric, counts: NDArray[np.generic]) -> NDArray[np.bool_]:
+    """Where limits may be read from draws: enough rows of each outcome behind the figure.
+
+    Means over classes and the correlation of several have the draws' limits wherever there are any.
+    """
+    if isinstance(metric, PooledMetric):
+        if not metric.is_proportion:
+            return np.ones(counts.shape[:-2], dtype=np.bool_)
+        value = np.nan_to_num(metric.of(counts))
+        rarer = metric.trials(counts) * np.minimum(value, 1 - value)
+        return np.asarray(np.rint(rarer) >= BOOTSTRAP_RARER)
     if metric.kind in ("balanced", "mcc"):
         rarer = np.asarray(counts, dtype=np.float64).min(-1)
     else:
         rarer = np.minimum(metric.count(counts), metric.trials(counts) - metric.count(counts))
-    many = (support >= BOOTSTRAP_FROM) & (rarer >= BOOTSTRAP_RARER)
-    return np.asarray(many & np.isfinite(metric.of(counts)) & enough_clusters(design))
+    return np.asarray(rarer >= BOOTSTRAP_RARER)
 
 
 def enough_clusters(design: Design | None) -> NDArray[np.bool_]:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from slices.estimates.selection import BOOTSTRAP_FROM, METHODS, bootstrap_valid, bounds
-from slices.metrics import METRICS
+from slices.estimates.selection import BOOTSTRAP_FROM, METHODS, bootstrap_valid, bounds, enough_of_each
+from slices.metrics import METRICS, POOLED
 
 SHARES = np.round(np.arange(0.5, 0.9901, 0.01), 2)
 
@@ -55,11 +55,16 @@ def test_draws_need_rows_of_each_outcome():
         few = np.array([300, 20, 19, 0, BOOTSTRAP_FROM])
         table = np.stack([few, 0 * few, BOOTSTRAP_FROM - few, 0 * few], axis=1)
         support = np.full(5, float(BOOTSTRAP_FROM))
-        found = bootstrap_valid(METRICS[name], table, support, None)
-        assert found.tolist() == [True, True, False, False, False]
+        assert enough_of_each(METRICS[name], table).tolist() == [True, True, False, False, False]
+        drawn = bootstrap_valid(METRICS[name], table, support, None)
+        assert drawn.tolist() == [True, True, True, False, False]
         assert not bootstrap_valid(METRICS[name], table, support - 1, None).any()
     both = np.array([[700, 20, 20, 700], [700, 19, 40, 700]])
-    assert bootstrap_valid(METRICS["mcc"], both, np.full(2, 700.0), None).tolist() == [True, False]
+    assert enough_of_each(METRICS["mcc"], both).tolist() == [True, False]
+    # 39 and 19 rows of the wrong class.
+    classes = np.array([[[400, 20, 19, 600], [600, 19, 20, 400]], [[400, 9, 10, 610], [610, 10, 9, 400]]])
+    assert enough_of_each(POOLED["accuracy"], classes).tolist() == [True, False]
+    assert enough_of_each(POOLED["macro_recall"], classes).tolist() == [True, True]
 
 
 @pytest.mark.parametrize("alpha", [0.05, 0.001, 1e-6])
