@@ -99,7 +99,7 @@ def test_breaking_points_are_of_met_floors_only(evidence: Evidence) -> None:
     (entry,) = (item for item in evidence.limitations if "taken as right" in item.what)
     fewest = min(points, key=lambda item: (item.wrong_labels, item.wrong_labels / item.rows))
     assert points[0] == fewest
-    assert f"'{fewest.rule}', {fewest.metric} in" in entry.who
+    assert f"“{fewest.rule}”, {fewest.metric} in" in entry.who
     assert entry.size.startswith(f"{fewest.wrong_labels:,} wrong label")
     assert f"among its {fewest.rows:,} rows" in entry.size
 
