@@ -431,8 +431,8 @@ REFUSED: dict[str, tuple[str, Callable[[dict], None], str]] = {
     ),
     "more elements than bytes": (
         WEIGHTS,
-        lambda p: p["config"]["head.bias"]["tensor_meta"].update(
-            sizes=[{"as_int": 2}, {"as_int": 2}], strides=[{"as_int": 1}, {"as_int": 0}]
+        lambda p: p["config"]["conv.bias"]["tensor_meta"].update(
+            sizes=[{"as_int": 2}, {"as_int": 2}], strides=[{"as_int": 1}, {"as_int": 1}]
         ),
         "does not lie within",
     ),
