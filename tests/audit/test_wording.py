@@ -43,7 +43,7 @@ def test_no_level_is_claimed_over_several_families(rules: tuple[dict[str, object
     assert "No level is claimed over all of them together" in text
     assert "all 7 figures" not in text
     assert ("shares of failed predictions" in text) == (SHARE in rules)
-    assert ("adjusted over all concept tests of the run, is below 5%." in text) == (CONCEPT in rules)
+    assert ("adjusted over all concept tests of the run, is below 5%" in text) == (CONCEPT in rules)
 
 
 def test_a_policy_of_concepts_alone_speaks_of_no_figures() -> None:

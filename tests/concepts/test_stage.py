@@ -439,7 +439,7 @@ def test_notes_on_layers_and_on_entangled_concepts(stage: ConceptStage) -> None:
     assert consistency_notes((one, replace(one, layer="deep")), layers=2) == ()
     matrix = {"deep": ((1.0, -0.8, 0.1), (-0.8, 1.0, 0.2), (0.1, 0.2, 1.0))}
     (note,) = entanglement_notes(("a", "b", "c"), matrix)
-    assert note.startswith("a and b are entangled at deep (cosine -0.80)")
+    assert note.startswith("a and b are entangled at deep (cosine −0.80)")
 
 
 def test_the_method_says_the_numbers_of_the_run(stage: ConceptStage) -> None:
