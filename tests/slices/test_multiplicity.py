@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import numpy as np
 import pytest
 from statsmodels.stats.multitest import multipletests
@@ -25,3 +27,15 @@ def test_what_was_not_tested_is_not_counted():
 def test_bonferroni():
     assert bonferroni_level(0.05, 10) == pytest.approx(0.005)
     assert bonferroni_level(0.05, 0) == 0.05
+
+
+def test_garbage_collection_is_left_as_it_was() -> None:
+    adjust([0.01, 0.02], "holm")
+    assert gc.get_freeze_count() == 0
+    gc.freeze()
+    try:
+        frozen = gc.get_freeze_count()
+        adjust([0.01, 0.02], "holm")
+        assert gc.get_freeze_count() == frozen
+    finally:
+        gc.unfreeze()
