@@ -85,7 +85,7 @@ def test_what_meets_only_without_its_failures_is_not_decided(tmp_path: Path) -> 
     assert bound.low is not None
     assert bound.low < 90 / 140 < 0.7
     (entry,) = (item for item in evidence.limitations if "no prediction" in item.what)
-    assert "recall of scanner = B most: from 90.0% to 64.3%" in entry.size
+    assert "recall of scanner: B most: from 90.0% to 64.3%" in entry.size
 
 
 def test_a_policy_that_gates_the_share_of_failures_has_decided(tmp_path: Path) -> None:

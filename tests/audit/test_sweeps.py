@@ -54,9 +54,14 @@ def test_the_operating_point_is_the_figure_of_the_log(evidence: Evidence) -> Non
     assert all(len(sweep.points) <= curves.THRESHOLDS + 1 for sweep in evidence.results.sweeps)
 
 
-def test_a_chart_for_every_metric_and_one_for_the_gap(evidence: Evidence) -> None:
+def test_a_chart_for_every_metric_that_a_rule_judges_and_one_for_the_gap(evidence: Evidence) -> None:
     every, sex, scanner = sweep_blocks(Phrases(evidence, load("en")))
-    assert [len(block.charts) for block in (every, sex, scanner)] == [2, 2, 3]
+    # Overall both metrics; of an attribute what a rule names it for; and the gap.
+    assert [len(block.charts) for block in (every, sex, scanner)] == [2, 1, 2]
+    alone = evidence.model_copy(
+        update={"policy": evidence.policy.model_copy(update={"rules": []}), "findings": []}
+    )
+    assert [len(block.charts) for block in sweep_blocks(Phrases(alone, load("en")))] == [2, 2, 3]
     (gap,) = (chart for chart in scanner.charts if chart.guides is not None and chart.guides.levels)
     assert gap.guides is not None
     assert gap.guides.levels[1] < 0.5 < gap.guides.levels[2]

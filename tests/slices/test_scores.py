@@ -255,7 +255,7 @@ def test_brier_of_clusters_against_statsmodels() -> None:
 def test_brier_reasons_and_ends() -> None:
     labels = np.array([True, False] * 10)
     assert brier(np.array([]), np.array([], dtype=bool)).undefined == "No row has a score and a label."
-    assert brier(labels * 3.0 - 1, labels).undefined == "Scores run from -1 to 2: they are no probabilities."
+    assert brier(labels * 3.0 - 1, labels).undefined == "Scores run from −1 to 2: they are no probabilities."
     perfect = brier(labels.astype(float), labels)
     assert perfect.value == 0
     assert perfect.high == pytest.approx(1 - 0.025 ** (1 / 20))
