@@ -444,6 +444,7 @@ def _finding(judged: Judged) -> documents.Finding:
         outcome=judged.outcome,
         support=judged.support,
         needed_n=judged.needed_n,
+        met_without_failed=judged.met_without_failed,
         needed_clusters=judged.needed_clusters,
         reason=judged.reason,
     )

@@ -49,8 +49,9 @@ def count_failed_as_errors(
     -----
     A positive case without a prediction counts as missed, a negative one as a false alarm, on both sides
     of a gap or ratio; in a multi-class log it is a call of no class. Values and intervals are then
-    made as for any log. A check that no longer meets becomes *cannot tell*; where a met rule on
-    ``max_missing_predictions`` looks at the same slice it stays, with the figure in its reason.
+    made as for any log. A check that no longer meets becomes *cannot tell*; where met rules on
+    ``max_missing_predictions`` look at every side of it in which predictions failed (the slice; of a gap
+    or ratio what it is compared with too) it stays, with the figure in its reason.
     """
     worst = counted.failed_as_errors
     if worst is None:
@@ -75,6 +76,7 @@ def count_failed_as_errors(
         tested=family(aims),
         confidence=statistics.confidence,
         resamples=statistics.resamples,
+        drawn_proportions=statistics.proportions == "bootstrap",
         seed=statistics.seed,
     )
     records = Results((*analysis.overall, *analysis.slices), statistics.confidence)
@@ -86,7 +88,7 @@ def count_failed_as_errors(
     read = list(findings)
     for place, finding in zip(again, judge(aims, records, kept, config.policy), strict=True):
         if finding.outcome != "meets":
-            read[place] = _reread(read[place], finding, failed, gated.get(finding.slice))
+            read[place] = _reread(read[place], finding, failed, _gate(targets[place], gated, failed))
     return AsErrors(tuple(read), tuple(_bounds(shown, failed, results, records)))
 
 
@@ -95,6 +97,20 @@ def _reference(target: Target) -> tuple[Slice, ...]:
     if target.against in (None, "complement"):
         return ()
     return (Slice(((target.slice.attributes[0], target.against),)),)
+
+
+def _gate(target: Target, gated: dict[Slice, str], failed: dict[Slice, int]) -> str | None:
+    """The rule whose met limit on failed predictions covers every side of the check that has any.
+
+    Of a complement: a rule over all cases, or one on each of the attribute's other values.
+    """
+    sides = [target.slice, *_reference(target)]
+    if target.against == "complement" and failed[OVERALL] > failed.get(target.slice, 0):
+        names = target.slice.attributes
+        others = [where for where in failed if where.attributes == names and where != target.slice]
+        sides += [OVERALL] if OVERALL in gated or not any(failed[where] for where in others) else others
+    rules = [gated.get(side) for side in sides if failed.get(side, 0)]
+    return rules[0] if rules and None not in rules else None
 
 
 def _touched(target: Target, failed: dict[Slice, int]) -> bool:
@@ -132,7 +148,7 @@ def _reread(met: Judged, worst: Judged, failed: dict[Slice, int], gate: str | No
         where=where,
         reason=counted,
     )
-    return replace(met, outcome="cannot_tell", reason=only)
+    return replace(met, outcome="cannot_tell", reason=only, met_without_failed=True)
 
 
 def _bounds(

@@ -64,6 +64,7 @@ class Judged:
     support: int | None = None
     needed_n: int | None = None
     needed_clusters: int | None = None
+    met_without_failed: bool = False
 
 
 @dataclass(frozen=True)

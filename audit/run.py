@@ -137,6 +137,7 @@ def gather(loaded: Loaded, *, progress: Progress = silent) -> Evidence:
         tested=family(aims),
         confidence=statistics.confidence,
         resamples=statistics.resamples,
+        drawn_proportions=statistics.proportions == "bootstrap",
         seed=statistics.seed,
         progress=progress,
     )

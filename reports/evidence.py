@@ -627,6 +627,8 @@ class Finding(Part):
     outcome: Outcome
     support: int | None = None
     needed_n: int | None = None
+    # Cannot tell only because the interval, which meets, leaves failed predictions out.
+    met_without_failed: bool = False
     needed_clusters: int | None = None
     reason: Prose | None = None
 

@@ -73,6 +73,8 @@ def line(
     value, interval = p.finding_value(finding), p.finding_interval(finding)
     word = p.word(finding.outcome)
     note = p.needed_note(finding) if finding.outcome in UNDECIDED else ""
+    if finding.met_without_failed:
+        note = p.t("page1.without_failed")
     group = p.finding_group(finding)
     title = p.t("page1.bar", value=value, interval=interval, outcome=word)
     return Line(

@@ -61,6 +61,7 @@ def analyse(
     tested: tuple[Tested, ...] = (),
     confidence: float = 0.95,
     resamples: int = 10_000,
+    drawn_proportions: bool = False,
     seed: int = 0,
     threads: int = 2,
     progress: Progress = silent,
@@ -78,6 +79,9 @@ def analyse(
         Of every pointwise interval, and of the family jointly.
     resamples : int
         Bootstrap draws a slice.
+    drawn_proportions : bool
+        Plain proportions have the bootstrap's limits where these are valid, as composites have; else
+        they have closed-form ones at every support (``slices.estimates.selection``).
     seed : int
         Each slice's draws hang on it and on the slice's key.
     threads : int
@@ -100,7 +104,7 @@ def analyse(
 
     estimation = Estimation.of(counted, pairs, chosen, tuple(POOLED[name] for name in over), progress)
     progress("limits in closed form", 0, 1)
-    closed = estimation.closed_form(alpha)
+    closed = estimation.closed_form(alpha, drawn=drawn_proportions)
     progress("limits in closed form", 1, 1)
     results = redrawn(estimation, closed, alpha, resamples, seed, threads, progress)
     progress("tests and simultaneous limits", 0, 1)

@@ -37,7 +37,7 @@ def adjust(p_values: ArrayLike, method: Literal["holm", "fdr_bh"]) -> Array:
         Of any shape; all of them are one family.
     method : holm | fdr_bh
         Family-wise error (Holm 1979) or false discovery rate (Benjamini & Hochberg 1995). A family
-        is one metric with all its slices and classes.
+        is the caller's: one metric with all its slices and classes, or all comparisons with a baseline.
 
     Examples
     --------

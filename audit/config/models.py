@@ -230,6 +230,8 @@ class Statistics(Table):
     confidence: Annotated[float, Field(ge=0.5, le=0.999)] = 0.95
     resamples: Annotated[int, Field(ge=100, le=1_000_000)] = 10_000
     seed: Annotated[int, Field(ge=0)] = 20261120
+    # Limits of precision, recall and other shares: "bootstrap" draws them (BCa) where that is valid.
+    proportions: Literal["closed form", "bootstrap"] = "closed form"
     # Of positives where the model is used: one share, or one a class; precision and NPV are moved to it.
     target_prevalence: Prevalence | dict[str, Prevalence] | None = None
     # One for a log of two classes, or one a class; figures and checks are corrected for it.

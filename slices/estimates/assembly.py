@@ -12,6 +12,7 @@ from slices.estimates.comparison import Pair, of_side
 from slices.estimates.estimation import Results
 from slices.estimates.replication import DIFFERENCE, RATIO, VALUE
 from slices.estimates.selection import METHODS, NONE, Bounds
+from slices.metrics import Metric, PooledMetric
 from slices.records import (
     Disparity,
     Estimate,
@@ -108,6 +109,7 @@ def _described(result: Results, side: int, at: tuple[int, int], method: str) -> 
     elif found.low is None:
         reason = NO_INTERVAL
     effective = None if design is None else number(design.effective[at])
+    known = found.value is not None and _of_cases(result.metric)
     return Estimate(
         metric=result.metric.name,
         value=found.value,
@@ -117,10 +119,15 @@ def _described(result: Results, side: int, at: tuple[int, int], method: str) -> 
         method=method,
         undefined=reason,
         effective=effective,
-        design_effect=rows / effective if effective else None,
+        design_effect=rows / effective if effective and known else None,
         clusters=None if design is None or design.clusters is None else int(design.clusters[at]),
         degrees=None if design is None else number(design.degrees[at]),
     )
+
+
+def _of_cases(metric: Metric | PooledMetric) -> bool:
+    """Whether the support counts cases, as the effective number does: a mean over classes counts classes."""
+    return not isinstance(metric, PooledMetric) or metric.how != "macro"
 
 
 def _disparity(result: Results, row: int, k: int, pair: Pair) -> Disparity:

@@ -225,24 +225,27 @@ class Estimation:
             (errors[0], errors[1]),
         )
 
-    def closed_form(self, alpha: float) -> list[Results]:
-        """Values, differences and ratios with the limits that hold at any support."""
+    def closed_form(self, alpha: float, *, drawn: bool = False) -> list[Results]:
+        """Values, differences and ratios with the limits that hold at any support.
+
+        ``drawn``: proportions too are to have their draws' limits where these are valid.
+        """
         every = np.indices(self.counts.shape[:2])
         places = (every[0], every[1])
         over = (every[0][:, :1], every[1][:, :1])
         found = [
-            self._closed_form(metric.name, False, places, alpha)
+            self._closed_form(metric.name, False, places, alpha, drawn)
             if self.counted.space.negatives or not metric.needs_negatives
             else self._unknown(metric, places, alpha)
             for metric in self.metrics
         ]
-        return found + [self._closed_form(metric.name, True, over, alpha) for metric in self.pooled]
+        return found + [self._closed_form(metric.name, True, over, alpha, drawn) for metric in self.pooled]
 
     def _unknown(self, metric: Metric, places: Places, alpha: float) -> Results:
         """A metric that the log cannot give: everything undefined, with that reason."""
         nothing = np.zeros_like(self.rows[0])
         empty = replace(self, rows=(nothing, nothing), counts=nothing, others=nothing, first={}, second={})
-        found = empty._closed_form(metric.name, False, places, alpha)
+        found = empty._closed_form(metric.name, False, places, alpha, False)
         return replace(found, metric=replace(metric, undefined=UNKNOWN_NEGATIVES))
 
     def exact(self, name: str, pooled: bool, quantity: Quantity, places: Places, alpha: float) -> Bounds:
@@ -273,7 +276,7 @@ class Estimation:
             found.append(replace(result, gap=replace(result.gap, p_value=p_value)))
         return found
 
-    def _closed_form(self, name: str, pooled: bool, places: Places, alpha: float) -> Results:
+    def _closed_form(self, name: str, pooled: bool, places: Places, alpha: float, drawn: bool) -> Results:
         value = self._bounds(name, pooled, places, alpha, side=0)
         designs = [self._designs(pooled, side, places).get(name) for side in (0, 1)]
         tables = [self._table(pooled, side, places) for side in (0, 1)]
@@ -309,7 +312,7 @@ class Estimation:
             other_support=support[1],
             undefined=np.zeros((3, *value.value.shape)),
             scarce=np.zeros((3, *value.value.shape), dtype=np.bool_),
-            bootstrap=valid[0] & complement & enough[0] & (not closed),
+            bootstrap=valid[0] & complement & enough[0] & (drawn or not closed),
             bootstrap_gap=valid[0] & valid[1],
             few=~(enough[0] & enough[1]),
             p_holm=nothing,

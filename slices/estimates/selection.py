@@ -15,8 +15,8 @@ at 0 and 1, any support   Clopper-Pearson
 ========================  =====================================================================
 
 Exact coverage of the wider of Wilson and Jeffreys, at its lowest over all p from .01 to .99 (looked for
-at every jump): 93.8% from 30 to 59 rows (n = 30), 93.50% from 60 to 699 (n = 60), 94.2% at 600, 94.5%
-at 2,000. The bootstrap of so few rows is not right where the rarer outcome is rare: percentile
+at every jump): 93.8% from 30 to 59 rows (n = 30), 93.50% over all supports from 60 to 699 (at 60), 94.2%
+at 600, 94.5% at 2,000. The bootstrap of so few rows is not right where the rarer outcome is rare: percentile
 limits of 600 rows covered 91.2% at p = .988, of 2,000 rows 90.1% at p = .998.
 
 Patients (clusters) are the unit, some with several rows in the denominator; so are rows of unequal
@@ -50,6 +50,11 @@ balanced accuracy takes its limits from recall's and specificity's (MOVER, with 
 patients with rows of both classes give them); MCC has no exact interval: Fisher's z with a linearised
 error where each of its four margins holds 10 rows, no limits at -1, 1 or below. These, and gaps, have
 the bootstrap from counts (BCa) instead where it is valid: `bootstrap_valid`, `enough_of_each`.
+
+On request (``drawn_proportions``; ``[statistics] proportions = "bootstrap"``) proportions have them too:
+there limits do not always rise with the count, since the kind changes with it and draws have noise (6
+falls at 600 rows, 164 at 2,000); lowest exact coverage at 1,960 shares from .5 to .99, 10,000 draws: 94.0,
+93.8 and 93.7% at 600, 1,000 and 2,000 rows.
 
 References
 ----------

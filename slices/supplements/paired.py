@@ -262,9 +262,9 @@ def sign_flip(contribution: Floats, multiplicity: NDArray[np.int64]) -> float:
     -----
     Conditional on the sizes of the contributions, every pattern of signs is as likely: exact for shared
     denominators, where the sum is the difference; for the others to first order. Clusters of one
-    and the same size are McNemar's test, mid-p as for rows. Up to 13 contributing clusters all
-    patterns are enumerated; beyond, the tail is Robinson's saddlepoint approximation in
-    Barndorff-Nielsen's form, from the cumulants sum of log cosh (size x t): no draws, and
+    and the same size are McNemar's test, in its mid-p form (rows have the uncorrected one). Up to 13
+    contributing clusters all patterns are enumerated; beyond, the tail is Robinson's saddlepoint
+    approximation in Barndorff-Nielsen's form, from the cumulants sum of log cosh (size x t): no draws, and
     p-values as small as they are.
 
     References

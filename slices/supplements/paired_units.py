@@ -87,7 +87,8 @@ def paired_over_units(
     without weights: dual to it (accuracy: Tango's interval and McNemar's test, as for one class); else
     each unit's two models are exchanged, at the mean of both tables (`sign_flip`). Where fewer than 10
     rows (2 weighted rows or patients) differ, the interval is wide on purpose: the largest share of units
-    that could change, times the metric's range; rows of a mean over classes or an MCC then have none.
+    that could change, times the metric's range; rows of a mean over classes or an MCC then have the whole
+    range, and a p-value of 1.
 
     References
     ----------

@@ -140,3 +140,29 @@ def test_rows_without_a_score_get_the_worst_one(tmp_path: Path) -> None:
 
 def test_a_log_without_failures_has_no_second_reading(tmp_path: Path) -> None:
     assert counted(tmp_path, "label,prediction,s\n1,1,a\n0,0,b\n", positive="1").failed_as_errors is None
+
+
+GATED_SIDES = """
+[[policy.rules]]
+id = "of-a"
+metric = "recall"
+gap_at_most = 0.12
+slices = [{ scanner = "A" }]
+[[policy.rules]]
+id = "share"
+max_missing_predictions = 0.3
+slices = [{ scanner = "A" }]
+"""
+
+
+def test_a_gate_on_the_slice_does_not_excuse_its_comparator(tmp_path: Path) -> None:
+    """A has no failed prediction: a rule on its share says nothing of B's, against which it is held."""
+    alone = audited(tmp_path, GATED_SIDES)
+    (gap,) = (f for f in alone.findings if f.rule == "of-a")
+    assert (gap.outcome, gap.met_without_failed) == ("cannot_tell", True)
+    both = audited(tmp_path, GATED_SIDES + GATE.replace("0.3", "0.5"))
+    (gap,) = (f for f in both.findings if f.rule == "of-a")
+    assert (gap.outcome, gap.met_without_failed) == ("meets", False)
+    everywhere = audited(tmp_path, GATED_SIDES + GATE.replace('attributes = ["scanner"]', "overall = true"))
+    (gap,) = (f for f in everywhere.findings if f.rule == "of-a")
+    assert gap.outcome == "meets"

@@ -54,9 +54,9 @@ async function withPage(options, look) {
   }
 }
 
-// The page's corner as it is painted: one dot, as a PNG in base64.
+// The page's corner as it is painted, below the house's rule: one dot, as a PNG in base64.
 async function corner(page) {
-  const picture = await page.screenshot({ clip: { x: 2, y: 2, width: 1, height: 1 } });
+  const picture = await page.screenshot({ clip: { x: 2, y: 8, width: 1, height: 1 } });
   return picture.toString("base64");
 }
 

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
+from benchmarks.simulated_logs import log_of_rows, recall_only
+from slices.analysis import analyse
 from slices.estimates.selection import BOOTSTRAP_FROM, METHODS, bootstrap_valid, bounds, enough_of_each
 from slices.metrics import METRICS, POOLED
 
@@ -73,3 +75,14 @@ def test_simultaneous_limits_are_never_below_nominal(alpha):
     table = np.stack([count, 0 * count, 50 - count, 0 * count], axis=1)
     found = bounds(METRICS["recall"], table, alpha, exact=True)
     assert coverage(found.low, found.high, SHARES).min() >= 1 - alpha - 1e-9
+
+
+def test_proportions_are_drawn_on_request() -> None:
+    log = log_of_rows(recall_only(np.array([570, 595]), 600))
+    kinds = {}
+    for drawn in (False, True):
+        analysis = analyse(log, metrics=("recall",), resamples=4000, drawn_proportions=drawn)
+        kinds[drawn] = [str(one.estimates[0].method) for one in analysis.slices]
+    assert kinds[False] == ["Wilson and Jeffreys, the wider"] * 2
+    # Five missed cases are too few to draw from.
+    assert kinds[True] == ["bootstrap, BCa", "Wilson and Jeffreys, the wider"]
