@@ -54,7 +54,7 @@ the bootstrap from counts (BCa) instead where it is valid: `bootstrap_valid`, `e
 On request (``drawn_proportions``; ``[statistics] proportions = "bootstrap"``) proportions have them too:
 there limits do not always rise with the count, since the kind changes with it and draws have noise (6
 falls at 600 rows, 164 at 2,000); lowest exact coverage at 1,960 shares from .5 to .99, 10,000 draws: 94.0,
-93.8 and 93.7% at 600, 1,000 and 2,000 rows.
+93.8 and 93.7% at 600, 1,000 and 2,000 rows (``python -m benchmarks.drawn_proportions``).
 
 References
 ----------

@@ -1,6 +1,6 @@
-"""Weights: Kish's effective number, and predictive values at a stated prevalence.
+"""Weights: predictive values at a stated prevalence, for case-enriched sets.
 
-Belongs here: case-enriched sets, a stated target prevalence. Does not: errors of weighted figures
+Belongs here: the formula and its limits. Does not: errors of weighted figures
 (`slices.estimates.weighting`).
 """
 
@@ -10,16 +10,6 @@ from dataclasses import dataclass
 from math import inf, isnan, nan
 
 from slices.said import say
-
-
-def kish_effective(total: float, squares: float) -> float:
-    """Kish's effective number of rows, (sum w)^2 / sum w^2; 0 where there is no weight.
-
-    References
-    ----------
-    Kish (1965), Survey Sampling, section 8.2; Kish (1992), Journal of Official Statistics 8, 183-200.
-    """
-    return total**2 / squares if squares > 0 else 0.0
 
 
 @dataclass(frozen=True, slots=True)

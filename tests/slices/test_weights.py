@@ -7,12 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slices.supplements.weights import kish_effective, npv_at, precision_at
-
-
-def test_kish_of_no_weight_is_none() -> None:
-    assert kish_effective(0, 0) == 0
-    assert kish_effective(12.0, 16.0) == 9
+from slices.supplements.weights import npv_at, precision_at
 
 
 @given(st.integers(1, 200), st.integers(1, 200), st.integers(1, 200), st.integers(1, 200))
